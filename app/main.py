@@ -1,0 +1,27 @@
+"""Control: every route but prediction. Nothing here reaches the engine."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+
+from app.authentication import Limits
+from app.door import make_app
+from app.routes import backbones, datasets, docs, events, health, jobs, keys, models, plans, workspaces
+from app.services import Services
+
+CONTROL: tuple[APIRouter, ...] = (
+    datasets.uploads,
+    datasets.router,
+    backbones.router,
+    plans.router,
+    jobs.router,
+    events.router,
+    models.router,
+    keys.router,
+    workspaces.router,
+)
+EVERYWHERE: tuple[APIRouter, ...] = (health.router, docs.router)
+
+
+def create_control(services: Services, *, limits: Limits | None = None) -> FastAPI:
+    return make_app(services, [*CONTROL, *EVERYWHERE], limits=limits)

@@ -1,0 +1,1 @@
+"""Control routes, one noun a file."""

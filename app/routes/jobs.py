@@ -1,0 +1,110 @@
+"""Jobs: create, follow, cancel."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from app.dependencies import CallerHere, Creating, PageHere, Reading, Shared, answer, paged, respond
+from app.openapi import made, problems
+from app.requests import StrictRoute
+from app.routes.plans import planned
+from app.services import Services
+from headstart.errors import NotFound
+from headstart.specs.jobs import Job, JobSpec, JobStatus, Report
+from headstart.specs.pages import Page
+from headstart.store import jobs as store
+from headstart.store import models
+from headstart.store.idempotency import Answer
+
+router = APIRouter(route_class=StrictRoute, tags=["jobs"])
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 0.5
+
+
+@router.post("/v1/jobs", status_code=202, response_model=Job, responses=made(202, "job") | problems(400, 409, 413, 415))
+def create_job(body: JobSpec, caller: CallerHere, work: Creating, services: Shared) -> Response:
+    """Adapt a backbone to a dataset. What the job will do stands in its `plan` at once."""
+
+    def make() -> Answer:
+        session, workspace = work.session, caller.workspace_id
+        spec = body.resolved()
+        plan, dataset, backbone = planned(session, workspace, spec, services)
+        row = store.create_job(
+            session,
+            workspace,
+            spec,
+            plan,
+            dataset=dataset,
+            backbone=backbone,
+            max_attempts=services.settings.max_attempts,
+            now=work.now,
+        )
+        work.after_commit(partial(services.bell.ring, row.id))
+        return answer(store.view(row), 202, f"/v1/jobs/{row.id}")
+
+    return respond(work.once(make))
+
+
+@router.get("/v1/jobs", responses=problems())
+def list_jobs(
+    caller: CallerHere,
+    session: Reading,
+    page: PageHere,
+    status: Annotated[JobStatus | None, Query(description="Only jobs in this state.")] = None,
+) -> Page[Job]:
+    rows, following = store.list_jobs(session, caller.workspace_id, status=status, limit=page.limit, after=page.after)
+    return paged([store.view(row) for row in rows], following)
+
+
+@router.get("/v1/jobs/{job}", responses=problems(404))
+async def get_job(
+    job: str,
+    request: Request,
+    caller: CallerHere,
+    services: Shared,
+    wait: Annotated[int, Query(ge=0, le=60, description="Seconds to wait for the job to end.")] = 0,
+) -> Job:
+    """The job as it is; with `wait`, once it has ended or the seconds are over."""
+    until = time.monotonic() + wait
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        view = await run_in_threadpool(_read, services, caller.workspace_id, job)
+        left = until - time.monotonic()
+        if view.status.terminal or left <= 0 or services.stopping.is_set() or await request.is_disconnected():
+            return view
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+
+
+def _read(services: Services, workspace_id: str, job_id: str) -> Job:
+    with services.database.read() as session:
+        return store.view(store.get_job(session, workspace_id, job_id))
+
+
+@router.post("/v1/jobs/{job}/cancel", status_code=202, response_model=Job, responses=problems(404, 409))
+def cancel_job(job: Annotated[str, Path()], caller: CallerHere, work: Creating, services: Shared) -> Response:
+    """A waiting job is cancelled at once, a running one as soon as its worker lets go of it."""
+
+    def make() -> Answer:
+        row = store.cancel_job(work.session, caller.workspace_id, job, now=work.now)
+        if row.status == JobStatus.CANCELLED:  # what an attempt that died has written; a running one is tidied by its worker
+            work.after_commit(partial(services.blobs.delete, models.artifacts_key(row.id)))
+        work.after_commit(partial(services.bell.ring, row.id))
+        return answer(store.view(row), 202)
+
+    return respond(work.once(make))
+
+
+@router.get("/v1/jobs/{job}/report", responses=problems(404))
+def get_job_report(job: str, caller: CallerHere, session: Reading) -> Report:
+    """What the transfer was worth; there once the job has succeeded."""
+    row = store.get_job(session, caller.workspace_id, job)
+    if row.report is None:
+        raise NotFound("not_found", "The job has no report.", f"It is {row.status}; a job that has succeeded has one.")
+    return Report.model_validate(row.report)

@@ -1,0 +1,203 @@
+"""Uploads: a multipart body read field by field, its file written to the blob store while it arrives."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import BinaryIO, TypeVar
+
+import anyio
+from anyio import to_thread
+from pydantic import TypeAdapter, ValidationError
+
+from app import multipart, strict_json
+from app.multipart import Data, End, Part
+from app.requests import too_large
+from headstart.errors import BadInput, Fault, Unavailable, closest, invalid_field, listing, quote
+from headstart.specs.datasets import ColumnType, Format
+from headstart.specs.fields import NAME_PATTERN, ColumnName
+
+T = TypeVar("T")
+
+FIELDS = ("name", "format", "schema")
+FORMATS: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+CHUNK_BYTES = 2**20
+"""Written at once: large enough that a thread's turn is worth it."""
+_TYPES = TypeAdapter(dict[ColumnName, ColumnType])
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(slots=True)
+class Upload:
+    """What an upload says, and the file's size and digest once it is stored."""
+
+    name: str
+    format: Format
+    types: dict[str, ColumnType]
+    size_bytes: int = 0
+    sha256: str = ""
+
+    @property
+    def said(self) -> tuple[bytes, ...]:
+        """All that makes it the same as another upload."""
+        types = "\n".join(f"{column}\t{kind}" for column, kind in sorted(self.types.items()))
+        return self.name.encode(), self.format.encode(), types.encode(), self.sha256.encode()
+
+
+@dataclass(slots=True)
+class _Fields:
+    """The small parts, which come first."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    open_name: str = ""
+    open_value: bytearray = field(default_factory=bytearray)
+
+    def begin(self, part: Part) -> None:
+        if part.name not in FIELDS:
+            near = closest(part.name, (*FIELDS, "file"))
+            hint = f"Did you mean '{near[0]}'?" if near else f"Fields are: {listing([*FIELDS, 'file'])}."
+            message = f"There is no field {quote(part.name)} here."
+            raise BadInput("unknown_field", message, hint, (Fault(f"/{quote(part.name)[1:-1]}", "unknown field"),))
+        if part.name in self.texts:
+            raise invalid_field(f"/{part.name}", f"The field '{part.name}' comes twice.")
+        self.open_name, self.open_value = part.name, bytearray()
+
+    def add(self, data: bytes) -> None:
+        self.open_value += data
+        if len(self.open_value) > multipart.MAX_FIELD_BYTES:
+            raise too_large(multipart.MAX_FIELD_BYTES)
+
+    def end(self) -> None:
+        try:
+            text = self.open_value.decode("utf-8")
+        except UnicodeDecodeError:
+            raise invalid_field(f"/{self.open_name}", f"The field '{self.open_name}' is not UTF-8.") from None
+        self.texts[self.open_name] = text
+
+    def finish(self, filename: str | None) -> Upload:
+        """Check them all: from here on the file arrives."""
+        return Upload(_name(self.texts.get("name")), _format(self.texts.get("format"), filename), _schema(self.texts.get("schema")))
+
+
+async def receive_upload(
+    chunks: AsyncIterator[bytes], boundary: bytes, store: Callable[[], AbstractContextManager[BinaryIO]], *, limit: int
+) -> Upload:
+    """Read a whole upload; its file is in the blob store when this returns, and not when it raises.
+
+    Args:
+        chunks: the body.
+        boundary: of its parts.
+        store: opens the file to write to.
+        limit: most bytes of the file.
+
+    Raises:
+        BadInput: a field is missing, unknown, wrong or in the wrong place.
+        TooLarge: the file is larger than `limit`.
+        Unavailable: the disk is full.
+    """
+    fields = _Fields()
+    events = multipart.read_parts(chunks, boundary)
+    async for event in events:
+        if isinstance(event, Part) and event.name == "file":
+            upload = fields.finish(event.filename)
+            with _worded_disk():
+                async with _in_threads(store()) as file:
+                    await _store_file(events, file, upload, limit)
+            return upload
+        _take(fields, event)
+    raise invalid_field("/file", "There is no part 'file'.", "Send the file last, as a part named `file`.")
+
+
+def _take(fields: _Fields, event: multipart.Event) -> None:
+    if isinstance(event, Part):
+        fields.begin(event)
+    elif isinstance(event, Data):
+        fields.add(event.data)
+    else:
+        fields.end()
+
+
+async def _store_file(events: AsyncIterator[multipart.Event], file: BinaryIO, upload: Upload, limit: int) -> None:
+    digest, waiting = hashlib.sha256(), bytearray()
+
+    def write(data: bytes) -> None:
+        digest.update(data)
+        file.write(data)
+
+    async for event in events:
+        if isinstance(event, Part):
+            what = "a second file" if event.name == "file" else f"the field {quote(event.name)} after the file"
+            raise invalid_field("/file", f"There is {what}.", "Send the fields first, and one file last.")
+        if isinstance(event, End):
+            continue
+        upload.size_bytes += len(event.data)
+        if upload.size_bytes > limit:
+            raise too_large(limit)
+        waiting += event.data
+        if len(waiting) >= CHUNK_BYTES:
+            await to_thread.run_sync(write, bytes(waiting))
+            waiting.clear()
+    await to_thread.run_sync(write, bytes(waiting))
+    upload.sha256 = digest.hexdigest()
+
+
+@asynccontextmanager
+async def _in_threads(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
+    """A blocking context manager, entered and left in threads; left also when the request is cancelled."""
+    value = await to_thread.run_sync(manager.__enter__)
+    try:
+        yield value
+    except BaseException as error:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(manager.__exit__, type(error), error, error.__traceback__)
+        raise
+    with anyio.CancelScope(shield=True):
+        await to_thread.run_sync(manager.__exit__, None, None, None)
+
+
+class _worded_disk(AbstractContextManager[None]):  # noqa: N801 - reads like a function
+    """A full disk in our words."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise Unavailable("unavailable", "The disk of the service is full.", "Tell the operator.", retry_after_seconds=60) from error
+
+
+def _name(text: str | None) -> str:
+    if text is None:
+        raise invalid_field(
+            "/name", "The field 'name' is required, before the file.", "Lower-case letters, digits, '.', '_', '-'; at most 63."
+        )
+    if not re.fullmatch(NAME_PATTERN, text):
+        raise invalid_field("/name", "The field 'name' cannot be used.", "Lower-case letters, digits, '.', '_', '-'; at most 63.")
+    return text
+
+
+def _format(text: str | None, filename: str | None) -> Format:
+    if text is not None:
+        known = next((each for each in FORMATS.values() if each == text), None)
+        if known is None:
+            raise invalid_field("/format", f"There is no format {quote(text)}.", "Formats are: csv, tsv, jsonl.")
+        return known
+    suffix = PurePosixPath(filename or "").suffix.lower()
+    if suffix not in FORMATS:
+        raise invalid_field("/format", "The file's name does not tell its format.", "Send `format`: csv, tsv or jsonl.")
+    return FORMATS[suffix]
+
+
+def _schema(text: str | None) -> dict[str, ColumnType]:
+    if text is None:
+        return {}
+    value = strict_json.loads(text.encode(), pointer="/schema")
+    try:
+        return _TYPES.validate_python(value, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        pointer = "".join(f"/{quote(str(part))[1:-1]}" for part in ("schema", *first["loc"][:1]))
+        hint = 'It looks like {"label": "category"}; types are text, category and number.'
+        raise invalid_field(pointer, "The field 'schema' must be an object of column types.", hint) from None

@@ -1,0 +1,87 @@
+"""`headstart datasets`: upload, see and delete."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headstart.cli import tables
+from headstart.cli.session import After, Json, Limit, Session, session
+from headstart.client import datasets as calls
+from headstart.errors import BadInput, NotFound, quote
+from headstart.specs.pages import DEFAULT_LIMIT
+
+app = typer.Typer(help="Labelled data: upload, see, delete.", no_args_is_help=True)
+
+Reference = Annotated[str, typer.Argument(metavar="DATASET", help="Id, name (newest ready version) or name:2.")]
+
+
+@app.command("list")
+def list_datasets(context: typer.Context, *, limit: Limit = DEFAULT_LIMIT, after: After = None, as_json: Json = False) -> None:
+    """List datasets, newest first."""
+    with session(context, as_json=as_json) as here:
+        here.show(calls.list_datasets(limit=limit, after=after), tables.datasets)
+
+
+@app.command("get")
+def get_dataset(context: typer.Context, dataset: Reference, *, as_json: Json = False) -> None:
+    """Show one dataset and its columns."""
+    with session(context, as_json=as_json) as here:
+        here.show(calls.get_dataset(_id(here, dataset)), tables.dataset)
+
+
+@app.command("upload")
+def upload(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A CSV, TSV or JSONL file.", exists=True, dir_okay=False, readable=True)],
+    *,
+    name: Annotated[str | None, typer.Option(help="The dataset's name [default: the file's].")] = None,
+    format: Annotated[str | None, typer.Option("--format", help="csv, tsv or jsonl [default: by the file's ending].")] = None,  # noqa: A002
+    schema: Annotated[str | None, typer.Option(metavar="JSON", help='Column types that are stated: {"label": "category"}.')] = None,
+    as_json: Json = False,
+) -> None:
+    """Upload a file and wait until it has been read."""
+    with session(context, as_json=as_json) as here:
+        row = here.client.upload(file, name=name, format=format, schema=_schema(schema))
+        here.show(calls.get_dataset(row.id), tables.dataset)
+
+
+@app.command("problems")
+def list_dataset_problems(
+    context: typer.Context, dataset: Reference, *, limit: Limit = DEFAULT_LIMIT, after: After = None, as_json: Json = False
+) -> None:
+    """List what was wrong in which row."""
+    with session(context, as_json=as_json) as here:
+        here.show(calls.list_dataset_problems(_id(here, dataset), limit=limit, after=after), tables.problems)
+
+
+@app.command("delete")
+def delete_dataset(context: typer.Context, dataset: Reference, *, as_json: Json = False) -> None:
+    """Delete one version of a dataset."""
+    with session(context, as_json=as_json) as here:
+        here.client.delete_dataset(_id(here, dataset))
+        here.say(f"Deleted {tables.plain(dataset)}.")
+
+
+def _id(here: Session, reference: str) -> str:
+    if reference.startswith("ds_"):
+        return reference
+    row = here.client.find_dataset(reference)
+    if row is None:
+        raise NotFound("not_found", f"There is no dataset {quote(reference)}.", "See `headstart datasets list`.")
+    return row.id
+
+
+def _schema(text: str | None) -> dict[str, str] | None:
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise BadInput("invalid_field", "--schema is not a JSON object.", 'It looks like {"label": "category"}.')
+    return {str(column): str(kind) for column, kind in value.items()}

@@ -1,0 +1,236 @@
+"""Answers as tables for people. Text from the wire is shown as text: no markup, no control characters."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from headstart.specs.backbones import Backbone, Layer
+from headstart.specs.datasets import Dataset, RowProblem
+from headstart.specs.jobs import Event, Job, Report
+from headstart.specs.keys import Key, NewKey
+from headstart.specs.models import Model, ModelVersion
+from headstart.specs.pages import Page
+from headstart.specs.predictions import Prediction
+from headstart.specs.problems import Failure
+from headstart.specs.workspaces import Workspace
+
+Cell = object
+
+
+def plain(text: str) -> str:
+    """Text whose control and bidi characters are escaped, so that it cannot drive a terminal."""
+    return "".join(
+        c if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
+    """A table in which long cells fold, never vanish; None is a dash."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        made.add_column(heading, overflow="fold")
+    for row in rows:
+        made.add_row(*(_cell(value) for value in row))
+    return made
+
+
+def facts(pairs: Sequence[tuple[str, Cell]]) -> Table:
+    """Two columns: what, and its value."""
+    made = Table(box=None, pad_edge=False, show_header=False)
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in pairs:
+        made.add_row(name, _cell(value))
+    return made
+
+
+def _cell(value: Cell) -> Text:
+    if value is None:
+        return Text("-")
+    return Text(f"{value:.4g}" if isinstance(value, float) else plain(str(value)))
+
+
+def _failure(error: Failure | None) -> str | None:
+    return None if error is None else " ".join(part for part in (f"{error.code}: {error.message}", error.hint) if part)
+
+
+def _metrics(metrics: dict[str, dict[str, float]]) -> str:
+    return "; ".join(f"{task}: " + ", ".join(f"{name} {value:.4f}" for name, value in values.items()) for task, values in metrics.items())
+
+
+def datasets(page: Page[Dataset]) -> RenderableType:
+    rows = [(row.id, row.name, row.version, row.status, row.rows, row.bytes, row.problem_count) for row in page.data]
+    return table(("id", "name", "version", "status", "rows", "bytes", "problems"), rows)
+
+
+def dataset(row: Dataset) -> RenderableType:
+    head = facts(
+        [
+            ("id", row.id),
+            ("name", f"{row.name}:{row.version}"),
+            ("status", row.status),
+            ("rows", row.rows),
+            ("bytes", row.bytes),
+            ("problems", row.problem_count),
+            ("error", _failure(row.error)),
+        ]
+    )
+    columns = [(column.name, column.type, column.missing, column.distinct) for column in row.columns or []]
+    return Group(head, "", table(("column", "type", "missing", "distinct"), columns)) if columns else head
+
+
+def problems(page: Page[RowProblem]) -> RenderableType:
+    return table(("row", "column", "code", "message"), [(row.row, row.column, row.code, row.message) for row in page.data])
+
+
+def backbones(page: Page[Backbone]) -> RenderableType:
+    rows = [(row.id, row.name, row.source, row.status, row.architecture, row.parameters, row.license) for row in page.data]
+    return table(("id", "name", "source", "status", "architecture", "parameters", "license"), rows)
+
+
+def backbone(row: Backbone) -> RenderableType:
+    return facts(
+        [
+            ("id", row.id),
+            ("name", row.name),
+            ("source", row.source),
+            ("status", row.status),
+            ("architecture", row.architecture),
+            ("license", row.license),
+            ("parameters", row.parameters),
+            ("bytes", row.bytes),
+            ("width", row.width),
+            ("layers", row.layer_count),
+            ("sha256", row.sha256),
+            ("error", _failure(row.error)),
+        ]
+    )
+
+
+def layers(page: Page[Layer]) -> RenderableType:
+    rows = [
+        (row.index, row.name, " × ".join(str(size) for size in row.output), row.parameters, "yes" if row.boundary else "no")
+        for row in page.data
+    ]
+    return table(("index", "layer", "output", "parameters", "boundary"), rows)
+
+
+def jobs(page: Page[Job]) -> RenderableType:
+    rows = [
+        (row.id, row.status.value, f"{row.progress.fraction:.0%}", _version(row), row.created_at.isoformat(timespec="seconds"))
+        for row in page.data
+    ]
+    return table(("id", "status", "done", "model", "created"), rows)
+
+
+def _version(row: Job) -> str | None:
+    return f"{row.result.model}:{row.result.version}" if row.result is not None else row.spec.model
+
+
+def job(row: Job) -> RenderableType:
+    seconds = ", ".join(f"{name} {value:.1f}" for name, value in row.seconds.model_dump().items())
+    return facts(
+        [
+            ("id", row.id),
+            ("status", f"{row.status.value} ({row.progress.fraction:.0%})"),
+            ("attempt", f"{row.attempt} of {row.max_attempts}"),
+            ("model", _version(row)),
+            ("metrics", None if row.result is None else _metrics(row.result.metrics)),
+            ("majority", None if row.result is None else _majority(row.result.baselines)),
+            ("seconds", seconds),
+            ("error", _failure(row.error)),
+        ]
+    )
+
+
+def _majority(baselines: dict[str, dict[str, dict[str, float]]]) -> str:
+    return _metrics({task: kinds.get("majority", {}) for task, kinds in baselines.items()})
+
+
+def events(page: Page[Event]) -> RenderableType:
+    rows = [
+        (row.seq, row.at.isoformat(timespec="milliseconds"), row.attempt, row.type, ", ".join(f"{k}={v}" for k, v in row.data.items()))
+        for row in page.data
+    ]
+    return table(("seq", "at", "attempt", "type", "data"), rows)
+
+
+def report(row: Report) -> RenderableType:
+    parts: list[RenderableType] = [
+        facts([("job", row.job), ("method", row.method), ("trainable", row.trainable_parameters), ("artifact bytes", row.artifact_bytes)])
+    ]
+    for name, task in row.tasks.items():
+        scores = [("metrics", _metrics({name: task.metrics})), ("majority", _majority({name: task.baselines}))]
+        classes = [(line.label, line.precision, line.recall, line.f1, line.support) for line in task.per_class]
+        parts += ["", facts([(f"{task.split} rows", task.rows), *scores]), ""]
+        parts.append(table(("class", "precision", "recall", "f1", "support"), classes))
+    return Group(*parts)
+
+
+def models(page: Page[Model]) -> RenderableType:
+    rows = [(row.name, row.latest, _aliases(row), row.created_at.isoformat(timespec="seconds")) for row in page.data]
+    return table(("name", "latest", "aliases", "created"), rows)
+
+
+def model(row: Model) -> RenderableType:
+    return facts([("id", row.id), ("name", row.name), ("latest", row.latest), ("aliases", _aliases(row))])
+
+
+def _aliases(row: Model) -> str | None:
+    return ", ".join(f"{alias}={version}" for alias, version in row.aliases.items()) or None
+
+
+def versions(page: Page[ModelVersion]) -> RenderableType:
+    rows = [
+        (
+            f"{row.model}:{row.version}",
+            row.backbone,
+            ", ".join(task.name for task in row.tasks),
+            row.artifact_bytes,
+            _metrics(row.metrics),
+            row.job,
+        )
+        for row in page.data
+    ]
+    return table(("version", "backbone", "tasks", "bytes", "metrics", "job"), rows)
+
+
+def prediction(row: Prediction, inputs: Sequence[object]) -> RenderableType:
+    """A line for each input and task, with as many scores as were asked for."""
+    rows = [
+        (
+            text if len(text) <= 60 else text[:59] + "…",
+            task,
+            output.label,
+            output.score,
+            ", ".join(f"{s.label} {s.score:.3f}" for s in output.scores),
+        )
+        for text, answer in zip((str(value) for value in inputs), row.data, strict=False)
+        for task, output in answer.outputs.items()
+    ]
+    return table(("input", "task", "label", "score", "scores"), rows)
+
+
+def keys(page: Page[Key]) -> RenderableType:
+    rows = [
+        (row.id, row.name, row.prefix + "…", ", ".join(row.scopes), row.workspace, row.expires_at, row.last_used_at, row.revoked_at)
+        for row in page.data
+    ]
+    return table(("id", "name", "key", "scopes", "workspace", "expires", "last used", "revoked"), rows)
+
+
+def new_key(row: NewKey) -> RenderableType:
+    return facts([("id", row.id), ("name", row.name), ("scopes", ", ".join(row.scopes)), ("workspace", row.workspace), ("key", row.key)])
+
+
+def workspaces(page: Page[Workspace]) -> RenderableType:
+    return table(("id", "name", "created"), [(row.id, row.name, row.created_at.isoformat(timespec="seconds")) for row in page.data])
+
+
+def workspace(row: Workspace) -> RenderableType:
+    return facts([("id", row.id), ("name", row.name)])

@@ -1,0 +1,37 @@
+"""A look at a few rows of a dataset's table."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from headstart.blobs.local import file_sha256
+from headstart.data.table import open_table
+from headstart.errors import EngineFault
+from headstart.specs.datasets import Row
+
+MOST_CHARS = 2_000
+"""Of one value in a preview."""
+
+
+def preview(path: Path, sha256: str | None, start: int, count: int) -> list[Row]:
+    """At most `count` rows from `start` (0-based) on.
+
+    Raises:
+        EngineFault: `bad_data`, the stored table is not what reading wrote: a file that was cut would end the process once it is mapped.
+    """
+    if sha256 is not None and not _is_whole(path, sha256):
+        raise EngineFault("bad_data", "The stored table of the dataset is damaged.", "Upload the dataset again.")
+    rows = open_table(path).slice(start, count).to_pylist()
+    return [_row(number, values) for number, values in enumerate(rows, start=start + 1)]
+
+
+def _row(number: int, values: dict[str, str | None]) -> Row:
+    cut = [name for name, value in values.items() if value is not None and len(value) > MOST_CHARS]
+    return Row(object="row", row=number, values={name: value and value[:MOST_CHARS] for name, value in values.items()}, cut=cut)
+
+
+@lru_cache(maxsize=256)
+def _is_whole(path: Path, sha256: str) -> bool:
+    """Tables are immutable, so one look at each is enough."""
+    return path.is_file() and file_sha256(path) == sha256

@@ -1,0 +1,1 @@
+"""The engine: backbones, boundary, feature cache, heads, artifacts and predictor. torch; no SQL, no HTTP, no Celery."""

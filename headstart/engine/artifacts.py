@@ -1,0 +1,167 @@
+"""Artifacts: what a job leaves behind. Only what changed: heads, the delta and a manifest, no weight that the backbone has already.
+
+    manifest.json       canonical JSON; `sha256` in it is over the rest of it, and it holds size and sha256 of every other file
+    heads.safetensors   `<task>/weight` [C, D], `<task>/bias` [C], float32; `<task>/0.weight` and so on with hidden layers
+    delta.safetensors   new values of the backbone's parameters that learnt, by their names, float32; only when there are any
+    model_card.md       for people
+
+A folder is checked whole before any of it is used: a changed, missing or added file is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from headstart.engine.heads import HeadTensors
+from headstart.errors import EngineFault
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+HEADS_FILE = "heads.safetensors"
+DELTA_FILE = "delta.safetensors"
+CARD = "model_card.md"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class BackboneRef(_Part):
+    name: str
+    sha256: str
+
+
+class TaskEntry(_Part):
+    name: str
+    type: str
+    problem: str
+    inputs: list[str]
+    classes: list[str]
+    head: str = Field(description="The kind of head, a name in `engine.heads.HEADS`.")
+
+
+class FileEntry(_Part):
+    bytes: int
+    sha256: str
+
+
+class Manifest(_Part):
+    """How to rebuild the model: y = h(g(f(x))) with f up to `boundary`, g from there to `output` with the delta, and the heads."""
+
+    format: Literal[1]
+    method: str
+    backbone: BackboneRef
+    boundary: str
+    output: str = Field(description="The layer whose output is pooled.")
+    pooling: str
+    dtype: Literal["float32", "bfloat16", "float16"]
+    max_tokens: int
+    batch_tokens: int
+    preprocessing: str = Field(description="Digest of the tokenizer's files and of max_tokens.")
+    tasks: list[TaskEntry]
+    versions: dict[str, str]
+    created_at: str
+    files: dict[str, FileEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A checked artifact in memory."""
+
+    manifest: Manifest
+    heads: dict[str, HeadTensors]
+    """By task."""
+    delta: HeadTensors
+    """By parameter name; empty when nothing of the backbone changed."""
+
+
+def write_artifact(folder: Path, manifest: Manifest, heads: dict[str, HeadTensors], delta: HeadTensors, card: str) -> int:
+    """Write an artifact into the empty `folder`; the caller makes the folder visible in one step.
+
+    Args:
+        manifest: its `files` is filled in here.
+
+    Returns:
+        Bytes of all files.
+    """
+    tensors = {f"{task}/{name}": np.ascontiguousarray(tensor) for task, head in heads.items() for name, tensor in head.items()}
+    contents = {HEADS_FILE: save(tensors), CARD: card.encode()}
+    if delta:
+        contents[DELTA_FILE] = save({name: np.ascontiguousarray(value) for name, value in delta.items()})
+    entries = {name: FileEntry(bytes=len(content), sha256=hashlib.sha256(content).hexdigest()) for name, content in contents.items()}
+    contents[MANIFEST] = _sealed(manifest.model_copy(update={"files": entries}).model_dump(mode="json"))
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return sum(map(len, contents.values()))
+
+
+def load_artifact(folder: Path) -> Artifact:
+    """Read an artifact, each file checked against its size and sha256 first.
+
+    Raises:
+        EngineFault: `bad_data`, when a file is missing, added or changed, or the format is a newer one.
+    """
+    manifest = _read_manifest(folder)
+    present = {entry.name for entry in folder.iterdir()}
+    if present != {MANIFEST, *manifest.files}:
+        raise _damaged("a file is missing or was added")
+    contents = {name: (folder / name).read_bytes() for name in manifest.files}
+    for name, entry in manifest.files.items():
+        if len(contents[name]) != entry.bytes or hashlib.sha256(contents[name]).hexdigest() != entry.sha256:
+            raise _damaged(f"{name} is not what was written")
+    if HEADS_FILE not in contents:
+        raise _damaged(f"{HEADS_FILE} is missing")
+    try:
+        tensors = load(contents[HEADS_FILE])  # from bytes in memory: heads are small, and a map could be cut short under us
+        delta = load(contents[DELTA_FILE]) if DELTA_FILE in contents else {}
+    except SafetensorError as fault:
+        raise _damaged("its tensors cannot be read") from fault
+    return Artifact(manifest, {task.name: _of_task(tensors, task) for task in manifest.tasks}, delta)
+
+
+def _of_task(tensors: dict[str, NDArray[Any]], task: TaskEntry) -> HeadTensors:
+    prefix = f"{task.name}/"
+    head = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    if not head:
+        raise _damaged("a task has no head")
+    return head
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    try:
+        content = (folder / MANIFEST).read_bytes()
+        record = json.loads(content)
+        if not isinstance(record, dict):
+            raise _damaged(f"{MANIFEST} is not what was written")
+        if isinstance(record.get("format"), int) and record["format"] > FORMAT:
+            raise EngineFault("bad_data", "The artifact was written by a newer version.", "Upgrade Headstart.")
+        record.pop("sha256", None)
+        if content != _sealed(record):
+            raise _damaged(f"{MANIFEST} is not what was written")
+        return Manifest.model_validate(record)
+    except (OSError, ValueError, RecursionError, ValidationError) as fault:
+        raise _damaged(f"{MANIFEST} cannot be read") from fault
+
+
+def _sealed(record: dict[str, Any]) -> bytes:
+    """One spelling for each content, with the digest of the rest inside, so that any changed byte shows."""
+    digest = hashlib.sha256(_canonical(record)).hexdigest()
+    return _canonical({**record, "sha256": digest})
+
+
+def _canonical(record: dict[str, Any]) -> bytes:
+    return (json.dumps(record, sort_keys=True, indent=1, ensure_ascii=True) + "\n").encode()
+
+
+def _damaged(why: str) -> EngineFault:
+    return EngineFault("bad_data", f"The artifact is damaged: {why}.", "Restore it from a backup, or run the job again.")

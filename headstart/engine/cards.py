@@ -1,0 +1,84 @@
+"""The model card: what an artifact is, for people, as Markdown. Words that came from a user are escaped."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+from headstart.engine.artifacts import Manifest
+from headstart.errors import quote
+from headstart.specs.jobs import JobSpec, TaskReport
+
+LIMITS = (
+    "The numbers above hold for texts like those of the test split. Longer texts are cut. "
+    "The backbone was trained by others on data not known here; whatever bias it has, the head inherits. "
+    "Scores are not calibrated probabilities on other data."
+)
+
+WHAT = {
+    "feature-extraction": "A head on frozen features of",
+    "fine-tuning": "A head, and new values for some parameters, of",
+}
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>&~-])")
+
+
+def model_card(
+    manifest: Manifest,
+    spec: JobSpec,
+    reports: Mapping[str, TaskReport],
+    *,
+    job_id: str,
+    data: str,
+    splits: str,
+    license_name: str | None,
+) -> str:
+    """The whole card.
+
+    Args:
+        job_id: the job that made it.
+        data: sha256 of the dataset's file.
+        splits: how many rows trained, validated and tested, in words.
+        license_name: of the backbone.
+    """
+    made = (
+        f"{WHAT[manifest.method]} the backbone {_plain(manifest.backbone.name)} (sha256 `{manifest.backbone.sha256}`), "
+        f"made on {manifest.created_at} by the job `{job_id}`, method {manifest.method}."
+    )
+    how = (
+        f"Features: output of `{manifest.output}`, trained from `{manifest.boundary}` on, pooling {manifest.pooling}, {manifest.dtype}, "
+        f"at most {manifest.max_tokens} tokens of a text.\n\n{_code(spec)}"
+    )
+    known = _plain(license_name) if license_name else "not known"
+    sections = [
+        "# Model card",
+        made,
+        *(_task(name, report) for name, report in reports.items()),
+        f"## Data\n\nsha256 of the file: `{data}`. Rows: {splits}.",
+        f"## How it was made\n\n{how}",
+        f"## Licence\n\nThe backbone's licence is {known}. No weight that the backbone has already is in this artifact.",
+        f"## Limits\n\n{LIMITS}",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _task(name: str, report: TaskReport) -> str:
+    majority = report.baselines.get("majority", {})
+    lines = [f"| {metric} | {value:.4f} | {_number(majority.get(metric))} |" for metric, value in report.metrics.items()]
+    head = [f"## Task {_plain(name)}", "", f"On {report.rows} rows of the {report.split} split, {len(report.classes)} classes:", ""]
+    return "\n".join([*head, "| metric | model | majority class |", "| --- | --- | --- |", *lines])
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _code(spec: JobSpec) -> str:
+    """The spec as an indented block: no fence that a name in it could close."""
+    text = json.dumps(spec.model_dump(mode="json"), indent=2, ensure_ascii=True)
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def _plain(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", quote(text)[1:-1])

@@ -1,0 +1,63 @@
+"""What stays the same through one run of a job, and who is told how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from headstart.engine.backbones.loading import Backbone
+from headstart.engine.batches import preprocessing_digest
+from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus
+from headstart.specs.plans import INPUT, Plan
+
+
+class Reporter(Protocol):
+    """Who is told how the job goes. What it raises ends the attempt as it is: a cancelled job, a lost lease."""
+
+    def stage(self, status: JobStatus) -> None: ...
+    def progress(self, *, fraction: float, step: int, steps: int, epoch: int, epochs: int) -> None: ...
+    def event(self, type: str, data: dict[str, Any]) -> None: ...  # noqa: A002 - the word of the contract
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """A job, its plan, its backbone, and where its features are kept."""
+
+    workspace: str
+    spec: JobSpec
+    plan: Plan
+    backbone: Backbone
+    cache_root: Path
+    cache_bytes: int | None
+    reporter: Reporter
+    clock: Callable[[], float]
+
+    @property
+    def max_tokens(self) -> int:
+        return min(self.spec.training.max_tokens or self.backbone.anatomy.max_tokens, self.backbone.anatomy.max_tokens)
+
+    @property
+    def preprocessing(self) -> str:
+        return preprocessing_digest(self.backbone.anatomy.files, self.max_tokens)
+
+    @property
+    def output(self) -> str:
+        """The layer whose output is pooled: the boundary, or above it the last hidden state when a suffix learns."""
+        return self.plan.boundary if isinstance(self.spec.method, FeatureExtraction) else self.backbone.anatomy.default_layer
+
+    @property
+    def stepped(self) -> bool:
+        """Whether anything is trained by steps."""
+        return not isinstance(self.spec.method, FeatureExtraction) or self.spec.method.head.solver is None
+
+    @property
+    def features_share(self) -> float:
+        """Part of the progress bar that goes by before training begins."""
+        if not self.stepped:
+            return 0.9
+        return 0.0 if self.plan.boundary == INPUT else 0.2
+
+    def warn(self, code: str, message: str) -> None:
+        self.reporter.event("warning", {"code": code, "message": message})

@@ -1,0 +1,142 @@
+"""Which dtype the frozen prefix runs in: 16 bits where this machine is faster with them and the features agree with float32.
+
+The measurement is kept beside the cache, so that later jobs take the same dtype and find their features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
+
+from headstart.blobs.atomic import atomic_file
+from headstart.engine.batches import collate, pad_id, tokenise
+from headstart.engine.prefix import Prefix
+
+REDUCED = "bfloat16"
+LEAST_SPEEDUP = 1.15
+MOST_RELATIVE_ERROR = 1e-2
+"""Largest ‖features in 16 bits − in float32‖ / ‖in float32‖ over the sample. bfloat16 itself has 8 bits: 4e-3 in one rounding."""
+REPETITIONS = 3
+SAMPLE_TEXTS = 256
+SAMPLE_ROWS = 16
+SAMPLE_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """16 bits against float32 on a sample of the job's rows."""
+
+    speedup: float
+    relative_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """The dtype that was taken and why, as the report tells it."""
+
+    dtype: str
+    reason: str
+    speedup: float | None
+    relative_error: float | None
+
+    def record(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def device_class(device: torch.device) -> str:
+    """Machines of one class give the same bits: `cpu-avx512`, `cuda-sm90`."""
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        return f"cuda-sm{major}{minor}"
+    if device.type == "cpu":
+        return f"cpu-{torch.backends.cpu.get_cpu_capability().lower()}"
+    return device.type
+
+
+def choose(asked: str, measure: Callable[[], Measurement]) -> Precision:
+    """The dtype for a plan's `dtype`.
+
+    Args:
+        asked: `auto`, `float32`, `bfloat16` or `float16`.
+        measure: called only where the answer depends on it.
+    """
+    if asked not in {"auto", REDUCED}:
+        return Precision(asked, "asked for", None, None)
+    measured = measure()
+    numbers = (measured.speedup, measured.relative_error)
+    if asked == REDUCED:
+        return Precision(REDUCED, "asked for", *numbers)
+    if not measured.relative_error <= MOST_RELATIVE_ERROR:
+        return Precision("float32", f"{REDUCED} differs by more than {MOST_RELATIVE_ERROR:g}", *numbers)
+    if measured.speedup < LEAST_SPEEDUP:
+        return Precision("float32", f"{REDUCED} is less than {LEAST_SPEEDUP:g} times as fast here", *numbers)
+    return Precision(REDUCED, f"{measured.speedup:.1f} times as fast here, and agrees with float32", *numbers)
+
+
+def measured_once(root: Path, about: Mapping[str, str], measure: Callable[[], Measurement]) -> Measurement:
+    """The measurement kept for `about` (workspace, backbone, boundary, pooling, versions, device class), made now if there is none.
+
+    Args:
+        root: the cache root; the measurement lies in `precision/` below it.
+    """
+    digest = hashlib.sha256(json.dumps(dict(about), sort_keys=True).encode()).hexdigest()
+    path = root / "precision" / f"{digest}.json"
+    kept = _read(path)
+    if kept is not None:
+        return kept
+    made = measure()
+    kept = _read(path)  # another job may have been quicker; its word stands
+    if kept is not None:
+        return kept
+    with atomic_file(path) as file:
+        file.write(json.dumps({**about, **asdict(made)}, sort_keys=True, indent=1).encode())
+    return made
+
+
+def _read(path: Path) -> Measurement | None:
+    try:
+        record = json.loads(path.read_bytes())
+        return Measurement(float(record["speedup"]), float(record["relative_error"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None  # absent or damaged: measured again
+
+
+def measure_prefix(
+    module: nn.Module,
+    tokenizer: PreTrainedTokenizerFast,
+    layer: str,
+    pooling: str,
+    texts: Sequence[str],
+    max_tokens: int,
+    clock: Callable[[], float],
+) -> Measurement:
+    """Run a small batch of `texts` in both dtypes, in turn, and take the best time of each. Some tenths of a second for a small backbone."""
+    batch = sample_batch(tokenizer, texts, max_tokens)
+    prefixes = [Prefix(module, layer, pooling, dtype) for dtype in ("float32", REDUCED)]
+    exact, reduced = (prefix.features(batch) for prefix in prefixes)  # also warms up
+    best = [float("inf")] * 2
+    for _ in range(REPETITIONS):
+        for number, prefix in enumerate(prefixes):
+            started = clock()
+            prefix.features(batch)
+            best[number] = min(best[number], clock() - started)
+    error = float((reduced - exact).norm() / exact.norm().clamp(min=1e-12))
+    return Measurement(best[0] / best[1], error if np.isfinite(error) else 1e9)
+
+
+def sample_batch(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int) -> dict[str, Tensor]:
+    """Rows of the lengths that the data has, as one batch within a small token budget; at least two rows."""
+    step = max(1, len(texts) // SAMPLE_TEXTS)
+    tokens = tokenise(tokenizer, texts[::step], max_tokens)
+    middling = sorted(tokens.ids, key=len)[len(tokens.ids) // 2 :]
+    rows = min(SAMPLE_ROWS, max(2, SAMPLE_TOKENS // len(middling[0])))
+    return collate(middling[:rows], pad_id(tokenizer))

@@ -1,0 +1,166 @@
+"""All that happens before the first step: rows and their split, the dtype, and what f gives for them, from the cache where it is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+
+from headstart.engine.activations import Feeder, RecomputingFeeder, TokenFeeder, extract_activations
+from headstart.engine.backbones.loading import random_module
+from headstart.engine.batches import pad_id, tokenise
+from headstart.engine.cache import CacheKey, FeatureCache, prune
+from headstart.engine.context import Context
+from headstart.engine.features import extract
+from headstart.engine.precision import Precision, choose, device_class, measure_prefix, measured_once
+from headstart.engine.prefix import DTYPES, Prefix
+from headstart.engine.rows import Rows, read_rows
+from headstart.engine.splits import Split, assign
+from headstart.engine.suffix import Suffix
+from headstart.engine.training import PooledSource, SuffixSource
+from headstart.specs.plans import INPUT
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Where training starts from, and what it took to get there."""
+
+    source: PooledSource | SuffixSource
+    rows_computed: int
+    rows_reused: int
+    seconds: float
+    """Spent on running f; 0.0 when all came from the cache, or nothing is frozen."""
+
+
+def read(context: Context, table_path: Path) -> tuple[Rows, Split]:
+    rows = read_rows(table_path, context.spec, context.plan)
+    if rows.dropped:
+        message = f"{rows.dropped:,} rows are left out: they have no text, no label or no split."
+        context.warn("rows_dropped", message)
+    evaluation = context.spec.evaluation
+    split = assign(
+        rows.targets,
+        rows.splits,
+        validation_size=evaluation.validation_size,
+        test_size=evaluation.test_size,
+        generator=np.random.default_rng(context.spec.training.seed),
+    )
+    _warn_of_twins(context, rows, split)
+    return rows, split
+
+
+def _warn_of_twins(context: Context, rows: Rows, split: Split) -> None:
+    known = {rows.texts[row] for row in split.train}
+    twins = sum(rows.texts[row] in known for row in split.test)
+    if twins:
+        message = f"{twins:,} of {len(split.test):,} test rows have a text that also stands in the training rows; the metrics flatter."
+        context.warn("duplicate_texts", message)
+
+
+def choose_precision(context: Context, texts: list[str]) -> Precision:
+    module, layer, pooling = context.backbone.module, context.output, context.spec.method.pooling
+    about = {
+        "workspace": context.workspace,  # it is measured on their rows, and told in their report
+        "max_tokens": str(context.max_tokens),
+        "backbone_sha256": context.backbone.anatomy.sha256,
+        "boundary": layer,
+        "pooling": pooling,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "device": device_class(next(module.parameters()).device),
+    }
+    return choose(
+        context.plan.dtype,
+        lambda: measured_once(
+            context.cache_root,
+            about,
+            lambda: measure_prefix(module, context.backbone.tokenizer, layer, pooling, texts, context.max_tokens, context.clock),
+        ),
+    )
+
+
+def pooled_features(context: Context, texts: list[str], dtype: str) -> Prepared:
+    """Nothing of the backbone learns: one vector for each text, once."""
+    prefix = Prefix(context.backbone.module, context.plan.boundary, context.spec.method.pooling, dtype)
+    cache = _cache(context, prefix, context.spec.method.pooling)
+    features = extract(
+        prefix,
+        context.backbone.tokenizer,
+        texts,
+        max_tokens=context.max_tokens,
+        batch_tokens=context.plan.batch_tokens,
+        cache=cache,
+        clock=context.clock,
+        progress=_progress(context),
+    )
+    _prune(context, cache, features.rows_computed)
+    return Prepared(PooledSource(features.values), features.rows_computed, features.rows_reused, features.seconds)
+
+
+def suffix_source(context: Context, texts: list[str], dtype: str) -> Prepared:
+    """The upper part of the backbone learns: one vector for each token at the boundary, or the tokens themselves."""
+    backbone, plan = context.backbone, context.plan
+    layers = [layer.name for layer in backbone.anatomy.layers]
+    module = backbone.module if context.spec.init == "pretrained" else random_module(backbone.folder, context.spec.training.seed)
+    suffix = Suffix(module, layers, plan.boundary, context.output, context.spec.method.pooling, plan.trainable.names)
+    tokens, padding = tokenise(backbone.tokenizer, texts, context.max_tokens), pad_id(backbone.tokenizer)
+    feeder: Feeder
+    computed = reused = 0
+    seconds = 0.0
+    if plan.boundary == INPUT:
+        feeder = TokenFeeder(tokens, padding)
+    else:
+        prefix = Prefix(backbone.module, plan.boundary, None, dtype)
+        cache = _cache(context, prefix, None)
+        if cache is None:
+            feeder = RecomputingFeeder(prefix, tokens, padding)
+        else:
+            found = extract_activations(
+                prefix,
+                tokens,
+                texts,
+                padding=padding,
+                batch_tokens=plan.batch_tokens,
+                cache=cache,
+                clock=context.clock,
+                progress=_progress(context),
+            )
+            feeder, computed, reused, seconds = found.feeder, found.rows_computed, found.rows_reused, found.seconds
+            _prune(context, cache, computed)
+    return Prepared(SuffixSource(suffix, feeder, DTYPES[dtype]), computed, reused, seconds)
+
+
+def _progress(context: Context):  # type: ignore[no-untyped-def] # noqa: ANN202 - features.Progress
+    def progress(share: float, step: int, steps: int) -> None:
+        context.reporter.progress(fraction=context.features_share * share, step=step, steps=steps, epoch=0, epochs=1)
+
+    return progress
+
+
+def _cache(context: Context, prefix: Prefix, pooling: str | None) -> FeatureCache | None:
+    """The cache of these features; None when the plan says that they would not fit."""
+    if context.plan.cache.mode != "cached":
+        return None
+    key = CacheKey(
+        workspace=context.workspace,
+        backbone_sha256=context.backbone.anatomy.sha256,
+        boundary=context.plan.boundary,
+        pooling=pooling,
+        preprocessing=context.preprocessing,
+        dtype=prefix.dtype,
+        device=device_class(prefix.device),
+        torch=torch.__version__,
+        transformers=transformers.__version__,
+    )
+    cache = FeatureCache(context.cache_root, key)
+    if cache.damaged:
+        context.warn("cache_damaged", f"{cache.damaged} damaged pieces of the feature cache were dropped; their rows are computed again.")
+    return cache
+
+
+def _prune(context: Context, cache: FeatureCache | None, computed: int) -> None:
+    if cache is not None and context.cache_bytes is not None and computed:
+        prune(context.cache_root, context.cache_bytes, keep=cache.folder)

@@ -1,0 +1,220 @@
+"""Carry out a plan: features, training, evaluation, artifact. The one path that every method takes.
+
+Writes to the cache and into the artifact folder only; the caller publishes, and decides about attempts, leases and threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+
+import headstart
+from headstart.engine.artifacts import BackboneRef, Manifest, TaskEntry, write_artifact
+from headstart.engine.backbones.loading import Backbone
+from headstart.engine.cards import model_card
+from headstart.engine.context import Context, Reporter
+from headstart.engine.faults import told_in_words
+from headstart.engine.heads import HEADS
+from headstart.engine.learning import Learnt, features_of, learn
+from headstart.engine.memory import forget_peak, peak_bytes
+from headstart.engine.precision import Precision
+from headstart.engine.preparing import Prepared, choose_precision, pooled_features, read, suffix_source
+from headstart.engine.rows import check_table
+from headstart.engine.splits import Split
+from headstart.engine.tasks import TASKS
+from headstart.specs.fields import View
+from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus, TaskReport
+from headstart.specs.models import ModelTask
+from headstart.specs.plans import Estimate, Plan
+
+
+class JobOutcome(View):
+    """What became of a job; plain JSON."""
+
+    metrics: dict[str, dict[str, float]]
+    baselines: dict[str, dict[str, dict[str, float]]]
+    report_tasks: dict[str, TaskReport]
+    trainable_parameters: int
+    artifact_bytes: int
+    seconds: dict[str, float]
+    """`preparing`, `features` (a part of it), `training`, `evaluating`, `publishing`."""
+    cache: dict[str, int]
+    precision: dict[str, Any]
+    actual: Estimate
+    model_tasks: list[ModelTask]
+
+
+def run_job(
+    *,
+    job_id: str,
+    workspace: str,
+    spec: JobSpec,
+    plan: Plan,
+    backbone: Backbone,
+    table_path: Path,
+    dataset_sha256: str,
+    cache_root: Path,
+    artifact_folder: Path,
+    reporter: Reporter,
+    clock: Callable[[], float],
+    created_at: str,
+    table_sha256: str | None = None,
+    cache_bytes: int | None = None,
+) -> JobOutcome:
+    """Run a job that is in `preparing` up to an artifact ready to be published.
+
+    Args:
+        job_id: goes into the model card.
+        table_path: the dataset as `headstart.data` wrote it.
+        cache_root: where features and measurements are kept, by workspace.
+        artifact_folder: an empty folder to write into.
+        clock: seconds, never going back.
+        created_at: RFC 3339, for the manifest.
+        table_sha256: what the table must be, checked before it is mapped; None: not checked.
+        cache_bytes: budget of the feature cache; what was used least recently goes when it is exceeded. None: no bound.
+
+    Raises:
+        EngineFault: `bad_data`, `too_few_classes`, `out_of_memory`, `disk_full`, `diverged`.
+        BadInput: `layer_not_found` and the like, when the plan does not fit the backbone.
+    """
+    context = Context(
+        workspace=workspace,
+        spec=spec,
+        plan=plan,
+        backbone=backbone,
+        cache_root=cache_root,
+        cache_bytes=cache_bytes,
+        reporter=reporter,
+        clock=clock,
+    )
+    laps = _Laps(clock)
+    forget_peak()
+    with told_in_words():
+        check_table(table_path, table_sha256)
+        rows, split = read(context, table_path)
+        precision = choose_precision(context, rows.texts)
+        prepare = pooled_features if isinstance(spec.method, FeatureExtraction) else suffix_source
+        prepared = prepare(context, rows.texts, precision.dtype)
+        laps.end("preparing")
+        reporter.stage(JobStatus.TRAINING)
+        learnt = learn(context, prepared, rows.targets, split)
+        laps.end("training")
+        done = {
+            "step": learnt.steps,
+            "steps": learnt.steps,
+            "epoch": learnt.epoch,
+            "epochs": spec.training.epochs if context.stepped else 1,
+        }
+        reporter.progress(fraction=0.95, **done)
+        reporter.stage(JobStatus.EVALUATING)
+        reports = {spec.tasks[0].name: _evaluate(context, prepared, learnt, rows.targets, split)}
+        laps.end("evaluating")
+        reporter.stage(JobStatus.PUBLISHING)
+        manifest = _manifest(context, precision.dtype, created_at)
+        splits = f"{len(split.train)} to train, {len(split.validation)} to validate, {len(split.test)} to test, {rows.dropped} left out"
+        card = model_card(manifest, spec, reports, job_id=job_id, data=dataset_sha256, splits=splits, license_name=backbone.anatomy.license)
+        artifact_bytes = write_artifact(artifact_folder, manifest, {spec.tasks[0].name: learnt.head}, learnt.delta, card)
+        laps.end("publishing")
+        reporter.progress(fraction=1.0, **done)
+    return _outcome(manifest, reports, learnt, prepared, precision, artifact_bytes, laps.seconds)
+
+
+class _Laps:
+    """Time between the ends of stages."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._since = clock()
+        self.seconds: dict[str, float] = {}
+
+    def end(self, stage: str) -> None:
+        now = self._clock()
+        self.seconds[stage], self._since = now - self._since, now
+
+
+def _evaluate(context: Context, prepared: Prepared, learnt: Learnt, targets: NDArray[np.int64], split: Split) -> TaskReport:
+    """The report on the test rows; metrics of validation and test become events."""
+    task, classes = context.spec.tasks[0], context.plan.tasks[0].classes
+    kind, logits = TASKS[task.type], HEADS[context.spec.method.head.type].logits
+
+    def report_on(name: Literal["validation", "test"], rows: NDArray[np.int64]) -> TaskReport:
+        report = kind.evaluate(
+            logits(learnt.head, features_of(context, prepared, rows)), targets[rows], classes, targets[split.train], name
+        )
+        for metric, value in report.metrics.items():
+            context.reporter.event(
+                "metric", {"task": task.name, "split": name, "name": metric, "value": value, "step": learnt.steps, "epoch": learnt.epoch}
+            )
+        return report
+
+    if len(split.validation):
+        report_on("validation", split.validation)
+    return report_on("test", split.test)
+
+
+def _manifest(context: Context, dtype: str, created_at: str) -> Manifest:
+    task, planned = context.spec.tasks[0], context.plan.tasks[0]
+    entry = TaskEntry(
+        name=task.name,
+        type=task.type,
+        problem=planned.problem,
+        inputs=list(TASKS[task.type].inputs),
+        classes=planned.classes,
+        head=context.spec.method.head.type,
+    )
+    return Manifest.model_validate(
+        {
+            "format": 1,
+            "method": context.plan.method,
+            "backbone": BackboneRef(name=context.spec.backbone, sha256=context.backbone.anatomy.sha256),
+            "boundary": context.plan.boundary,
+            "output": context.output,
+            "pooling": context.spec.method.pooling,
+            "dtype": dtype,
+            "max_tokens": context.max_tokens,
+            "batch_tokens": context.plan.batch_tokens,
+            "preprocessing": context.preprocessing,
+            "tasks": [entry],
+            "versions": {"headstart": headstart.__version__, "torch": torch.__version__, "transformers": transformers.__version__},
+            "created_at": created_at,
+            "files": {},
+        }
+    )
+
+
+def _outcome(
+    manifest: Manifest,
+    reports: Mapping[str, TaskReport],
+    learnt: Learnt,
+    prepared: Prepared,
+    precision: Precision,
+    artifact_bytes: int,
+    seconds: Mapping[str, float],
+) -> JobOutcome:
+    return JobOutcome(
+        metrics={name: report.metrics for name, report in reports.items()},
+        baselines={name: report.baselines for name, report in reports.items()},
+        report_tasks=dict(reports),
+        trainable_parameters=sum(tensor.size for tensor in (*learnt.head.values(), *learnt.delta.values())),
+        artifact_bytes=artifact_bytes,
+        seconds={**seconds, "features": prepared.seconds},
+        cache={"rows_computed": prepared.rows_computed, "rows_reused": prepared.rows_reused},
+        precision=precision.record(),
+        actual=Estimate(
+            preparing_seconds=seconds["preparing"],
+            training_seconds=seconds["training"],
+            evaluating_seconds=seconds["evaluating"],
+            peak_memory_bytes=peak_bytes(),
+            artifact_bytes=artifact_bytes,
+        ),
+        model_tasks=[
+            ModelTask(name=task.name, type=task.type, problem=task.problem, inputs=task.inputs, classes=task.classes)
+            for task in manifest.tasks
+        ],
+    )

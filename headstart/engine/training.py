@@ -1,0 +1,306 @@
+"""The one training loop: heads on pooled features, and suffixes with their heads on what was cached at the boundary.
+
+Axes: B batch, D width, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR
+
+from headstart.engine.activations import Feeder
+from headstart.engine.faults import ran_out_of_memory
+from headstart.engine.heads import stepped
+from headstart.engine.heads.linear import log_loss
+from headstart.engine.suffix import Suffix
+from headstart.errors import EngineFault
+from headstart.specs.jobs import Training
+
+AUTO_BATCH = 32
+BUCKET_BATCHES = 50
+"""Rows are shuffled, then sorted by length within so many batches: little padding, and still another order in each epoch."""
+
+Rows = NDArray[np.int64]
+
+
+class Told(Protocol):
+    """Who hears how it goes."""
+
+    def step(self, *, step: int, steps: int, epoch: int) -> None: ...
+    def epoch(self, *, epoch: int, step: int, train_loss: float, validation_loss: float | None) -> None: ...
+    def warning(self, code: str, message: str) -> None: ...
+
+
+class Source(Protocol):
+    """Where pooled vectors come from, and what of it learns."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]: ...
+
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]: ...
+
+    def embed(self, rows: Rows) -> Tensor:
+        """[B, D], differentiable in `parameters`."""
+        ...
+
+    def mode(self, *, training: bool) -> None: ...
+
+
+@dataclass(frozen=True)
+class PooledSource:
+    """Features that are there: only the head learns."""
+
+    values: NDArray[np.float32]  # [N, D]
+    parameters: dict[str, nn.Parameter] = field(default_factory=dict)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.ones(len(self.values), np.int64)
+
+    def embed(self, rows: Rows) -> Tensor:
+        return torch.from_numpy(self.values[rows])
+
+    def mode(self, *, training: bool) -> None:
+        """Features have no dropout of their own."""
+
+
+@dataclass(frozen=True)
+class SuffixSource:
+    """g on what is fed at the boundary, its products in `dtype`."""
+
+    suffix: Suffix
+    feeder: Feeder
+    dtype: torch.dtype
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return self.feeder.lengths
+
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        return self.suffix.parameters
+
+    def embed(self, rows: Rows) -> Tensor:
+        inputs, mask = self.feeder(rows)
+        reduced = self.dtype is not torch.float32
+        with torch.autocast(inputs.device.type, dtype=self.dtype if reduced else None, enabled=reduced):
+            return self.suffix(inputs, mask)
+
+    def mode(self, *, training: bool) -> None:
+        self.suffix.train(on=training)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The state of the best epoch."""
+
+    head: stepped.Tensors
+    epoch: int
+    steps: int
+    validation_loss: float | None
+
+
+def train(
+    source: Source,
+    head: stepped.Tensors,
+    targets: NDArray[np.int64],
+    train_rows: Rows,
+    validation_rows: Rows,
+    options: Training,
+    *,
+    learning_rate: float,
+    dropout: float,
+    batch_tokens: int,
+    told: Told,
+) -> Trained:
+    """Cross-entropy by minibatches; leaves `source.parameters` at the epoch with the least validation loss (the last, without validation).
+
+    Gradients of a batch that does not fit `batch_tokens`, or the memory, are gathered from its parts: the effective batch stays.
+
+    Args:
+        head: where the head starts; not changed.
+        targets: class numbers of all rows, [N].
+        options: `epochs`, `optimizer`, `weight_decay`, `warmup`, `batch_size`, `clip_norm`, `patience` and `seed` are used.
+
+    Raises:
+        EngineFault: `diverged` in the first epoch; `out_of_memory` when one row alone does not fit.
+    """
+    loop = _Loop(source, head, targets, options, learning_rate=learning_rate, dropout=dropout, batch_tokens=batch_tokens, told=told)
+    return loop.run(train_rows, validation_rows)
+
+
+def embed_all(source: Source, rows: Rows, batch_tokens: int) -> NDArray[np.float32]:
+    """Pooled vectors [N, D] of these rows, in eval mode, in their order."""
+    source.mode(training=False)
+    order = rows[np.argsort(-source.lengths[rows], kind="stable")]
+    with torch.no_grad():
+        pieces = [source.embed(part).float().cpu().numpy() for part in _parts(order, source.lengths, batch_tokens, len(order))]
+    values = np.concatenate(pieces)
+    place = np.empty(len(rows), np.int64)
+    place[np.argsort(-source.lengths[rows], kind="stable")] = np.arange(len(rows))
+    return values[place]
+
+
+class _Loop:
+    def __init__(
+        self,
+        source: Source,
+        head: stepped.Tensors,
+        targets: NDArray[np.int64],
+        options: Training,
+        *,
+        learning_rate: float,
+        dropout: float,
+        batch_tokens: int,
+        told: Told,
+    ) -> None:
+        self._source, self._targets, self._options, self._told = source, torch.from_numpy(targets), options, told
+        self._dropout, self._batch_tokens = dropout, batch_tokens
+        self._head = {name: nn.Parameter(torch.from_numpy(value.copy())) for name, value in head.items()}
+        self._all = [*source.parameters.values(), *self._head.values()]
+        self._optimizer = _optimizer(self._all, options, learning_rate)
+        self._most_rows = 2**30
+        self._chance = np.random.default_rng(options.seed)
+
+    def run(self, train_rows: Rows, validation_rows: Rows) -> Trained:
+        torch.manual_seed(self._options.seed)  # dropout
+        size = AUTO_BATCH if self._options.batch_size == "auto" else self._options.batch_size
+        per_epoch = -(-len(train_rows) // size)
+        steps = per_epoch * self._options.epochs
+        schedule = LambdaLR(self._optimizer, _warm_up_and_decay(steps, self._options.warmup))
+        best: Trained | None = None
+        kept: list[Tensor] = []
+        step = waited = 0
+        for epoch in range(1, self._options.epochs + 1):
+            self._source.mode(training=True)
+            losses = []
+            for batch in _batches(train_rows, self._source.lengths, size, self._chance):
+                loss = self._step(batch)
+                step += 1
+                if not np.isfinite(loss):
+                    return self._diverged(best, kept, epoch, step)
+                losses.append(loss)
+                schedule.step()
+                self._told.step(step=step, steps=steps, epoch=epoch)
+            validation = self._validate(validation_rows) if len(validation_rows) else None
+            self._told.epoch(epoch=epoch, step=step, train_loss=float(np.mean(losses)), validation_loss=validation)
+            if validation is not None and not np.isfinite(validation):
+                return self._diverged(best, kept, epoch, step)
+            if best is None or validation is None or best.validation_loss is None or validation < best.validation_loss:
+                best, waited = Trained(self._head_now(), epoch, step, validation), 0
+                kept = [parameter.detach().clone() for parameter in self._source.parameters.values()]
+            else:
+                waited += 1
+                if self._options.patience is not None and waited >= self._options.patience:
+                    break
+        assert best is not None  # noqa: S101 - epochs ≥ 1
+        self._restore(kept)
+        return best
+
+    def _step(self, batch: Rows) -> float:
+        """One step over `batch`, in as many parts as memory needs; the mean loss before it."""
+        while True:
+            try:
+                return self._gather(batch)
+            except (RuntimeError, MemoryError) as fault:
+                if not ran_out_of_memory(fault):
+                    raise
+                if len(batch) == 1 or self._most_rows == 1:
+                    raise EngineFault(
+                        "out_of_memory", "One row alone needs more memory than there is.", "Lower training.max_tokens."
+                    ) from fault
+            self._most_rows = max(1, min(self._most_rows, len(batch)) // 2)
+            self._told.warning("out_of_memory", f"Memory ran out; batches run in parts of {self._most_rows} rows, of the same size in all.")
+
+    def _gather(self, batch: Rows) -> float:
+        self._optimizer.zero_grad(set_to_none=True)
+        total = 0.0
+        for part in _parts(batch, self._source.lengths, self._batch_tokens, self._most_rows):
+            scores = stepped.forward(self._head, self._source.embed(part), self._dropout)
+            loss = functional.cross_entropy(scores.float(), self._targets[part], reduction="sum") / len(batch)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        if np.isfinite(total):
+            if self._options.clip_norm is not None:
+                nn.utils.clip_grad_norm_(self._all, self._options.clip_norm)
+            self._optimizer.step()
+        return total
+
+    def _validate(self, rows: Rows) -> float:
+        features = embed_all(self._source, rows, self._batch_tokens)
+        return log_loss(stepped.logits(self._head_now(), features), self._targets[rows].numpy())
+
+    def _diverged(self, best: Trained | None, kept: list[Tensor], epoch: int, step: int) -> Trained:
+        message = f"The loss was no longer finite in epoch {epoch}, step {step}"
+        if best is None:
+            raise EngineFault("diverged", f"{message}.", "Lower training.learning_rate.")
+        self._told.warning("diverged", f"{message}; the state after epoch {best.epoch} is kept. Lower training.learning_rate.")
+        self._restore(kept)
+        return best
+
+    def _restore(self, kept: list[Tensor]) -> None:
+        with torch.no_grad():
+            for parameter, value in zip(self._source.parameters.values(), kept, strict=True):
+                parameter.copy_(value)
+
+    def _head_now(self) -> stepped.Tensors:
+        return {name: parameter.detach().numpy().copy() for name, parameter in self._head.items()}
+
+
+def _optimizer(parameters: list[nn.Parameter], options: Training, learning_rate: float) -> torch.optim.Optimizer:
+    """Weight decay for matrices only: biases and norms are not what overfits (Loshchilov & Hutter 2019, as BERT used it)."""
+    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
+    plain = [parameter for parameter in parameters if parameter.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    match options.optimizer:
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+        case "adam":
+            return torch.optim.Adam(groups, lr=learning_rate, fused=True)
+        case "sgd":
+            return torch.optim.SGD(groups, lr=learning_rate, momentum=0.9)
+
+
+def _warm_up_and_decay(steps: int, warmup: float) -> Callable[[int], float]:
+    """Linear up over the share `warmup` of the steps, linear down to 0."""
+    rise = max(1, round(steps * warmup)) if warmup > 0 else 0
+
+    def factor(step: int) -> float:
+        return (step + 1) / rise if step < rise else max(0.0, (steps - step) / max(1, steps - rise))
+
+    return factor
+
+
+def _batches(rows: Rows, lengths: NDArray[np.int64], size: int, chance: np.random.Generator) -> Iterator[Rows]:
+    """Every row once, in batches of like length, in random order."""
+    shuffled = chance.permutation(rows)
+    batches = []
+    for start in range(0, len(shuffled), size * BUCKET_BATCHES):
+        bucket = shuffled[start : start + size * BUCKET_BATCHES]
+        ordered = bucket[np.argsort(lengths[bucket], kind="stable")]
+        batches += [ordered[at : at + size] for at in range(0, len(ordered), size)]
+    for number in chance.permutation(len(batches)):
+        yield batches[number]
+
+
+def _parts(batch: Rows, lengths: NDArray[np.int64], batch_tokens: int, most_rows: int) -> Iterator[Rows]:
+    """A batch in pieces of at most `batch_tokens` padded tokens and `most_rows` rows."""
+    start = 0
+    while start < len(batch):
+        end, longest = start, 0
+        while end < len(batch) and end - start < most_rows:
+            longest = max(longest, int(lengths[batch[end]]))
+            if end > start and longest * (end - start + 1) > batch_tokens:
+                break
+            end += 1
+        yield batch[start:end]
+        start = end

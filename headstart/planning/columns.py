@@ -1,0 +1,94 @@
+"""Whether the columns a spec names are there and fit for what they are named for."""
+
+from __future__ import annotations
+
+from headstart.errors import BadInput, closest, invalid_field, listing, quote
+from headstart.specs.datasets import ColumnProfile, DatasetProfile
+from headstart.specs.jobs import TextClassification
+from headstart.specs.labels import MAX_LABEL_CHARS
+
+SPLITS = ("train", "validation", "test")
+SPLIT_POINTER = "/evaluation/split_column"
+
+
+def find_column(name: str, profile: DatasetProfile, pointer: str) -> ColumnProfile:
+    """The column called `name`.
+
+    Raises:
+        BadInput: `column_not_found`, with the columns there are.
+    """
+    column = profile.column(name)
+    if column is not None:
+        return column
+    names = [each.name for each in profile.columns]
+    near = closest(name, names)
+    hint = f"Columns are: {listing(names)}." + (f" Did you mean {quote(near[0])}?" if near else "")
+    raise invalid_field(pointer, f"The dataset has no column {quote(name)}.", hint, code="column_not_found")
+
+
+def task_columns(task: TextClassification, number: int, profile: DatasetProfile) -> tuple[ColumnProfile, ColumnProfile]:
+    """(text, target) of a task, the `number`-th of the spec from 0.
+
+    Raises:
+        BadInput: one of them is not there, is empty, or cannot serve; or they are the same.
+    """
+    text = find_column(task.inputs.text, profile, f"/tasks/{number}/inputs/text")
+    pointer = f"/tasks/{number}/target"
+    target = find_column(task.target, profile, pointer)
+    if target.name == text.name:
+        raise invalid_field(
+            pointer, f"The column {quote(target.name)} is both the input and the target.", _label_columns(profile, text.name)
+        )
+    if text.missing >= profile.rows:
+        raise invalid_field(f"/tasks/{number}/inputs/text", f"The column {quote(text.name)} is empty in every row.")
+    if target.type == "number" and task.problem is None:
+        hint = 'Set "problem" to "single-label" to take each number as a class, or state the type "category" in the dataset\'s schema.'
+        raise invalid_field(pointer, f"The column {quote(target.name)} holds numbers, and text-classification learns labels.", hint)
+    return text, target
+
+
+def label_counts(target: ColumnProfile, number: int, profile: DatasetProfile) -> dict[str, int]:
+    """Rows of each label in `target`.
+
+    Raises:
+        BadInput: its values are too many, or too long, to be labels.
+    """
+    if target.values is not None:
+        return target.values
+    what = "texts too long" if target.longest > MAX_LABEL_CHARS else f"{target.distinct:,} different values, too many"
+    message = f"The column {quote(target.name)} has {what} to be labels."
+    raise invalid_field(f"/tasks/{number}/target", message, _label_columns(profile, target.name))
+
+
+def split_counts(name: str, profile: DatasetProfile, taken: set[str]) -> dict[str, int]:
+    """Rows of each split by the user's own column, 0 for a split that is not there.
+
+    Raises:
+        BadInput: the column is not there, is a task's own, holds other words, or has no rows to train or to test on.
+    """
+    column = find_column(name, profile, SPLIT_POINTER)
+    if column.name in taken:
+        raise invalid_field(SPLIT_POINTER, f"The column {quote(name)} is used by a task and cannot also say the split.")
+    if column.values is None:
+        raise _not_a_split(f"The column {quote(name)} has {column.distinct:,} different values.")
+    odd = [value for value in column.values if value not in SPLITS]
+    if odd:
+        raise _not_a_split(f"The column {quote(name)} holds {quote(odd[0])}" + (f" and {len(odd) - 1} more." if len(odd) > 1 else "."))
+    counts = {split: column.values.get(split, 0) for split in SPLITS}
+    empty = [split for split in ("train", "test") if not counts[split]]
+    if empty:
+        raise _not_a_split(f"The column {quote(name)} has no {' and no '.join(empty)} rows.")
+    return counts
+
+
+def _not_a_split(message: str) -> BadInput:
+    hint = "A split column holds train, validation and test; validation may be left out. Without split_column rows are split by seed."
+    return invalid_field(SPLIT_POINTER, message, hint)
+
+
+def _label_columns(profile: DatasetProfile, but: str) -> str:
+    """A hint that names the columns that look like labels."""
+    labels = [column.name for column in profile.columns if column.type == "category" and column.name != but]
+    if labels:
+        return f"Columns that look like labels: {listing(labels)}."
+    return f"Columns are: {listing([column.name for column in profile.columns])}."

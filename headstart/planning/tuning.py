@@ -1,0 +1,48 @@
+"""Time and memory of training a suffix, as arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headstart.planning.estimates import START_SECONDS, USE, Work, estimate, prefix_flops, rate_of, rounded
+from headstart.specs.backbones import Anatomy, Layer
+from headstart.specs.plans import Estimate, Hardware
+
+BACKWARD = 3.0
+"""A step costs a forward pass and a backward pass of about twice its products."""
+
+STEP_USE = 0.4
+"""Share of the measured matrix rate that training reaches: dropout, norms and the optimiser are not products."""
+
+STATE = 4
+"""Copies of each parameter that learns: the value, its gradient and two moments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What learns: above `boundary` (None: the input), so many parameters, for so many epochs."""
+
+    boundary: Layer | None
+    parameters: int
+    epochs: int
+
+
+def estimate_tuning(
+    work: Work, tuning: Tuning, anatomy: Anatomy, hardware: Hardware | None, *, head_parameters: int, label_bytes: int
+) -> Estimate:
+    """What the job will take; `work.boundary` is the layer whose output is pooled."""
+    whole = estimate(work, anatomy, hardware, head_parameters=head_parameters, label_bytes=label_bytes)
+    below = 0.0 if tuning.boundary is None else prefix_flops(tuning.boundary, anatomy)
+    above = prefix_flops(work.boundary, anatomy) - below
+    rate = rate_of(hardware, work.dtype)
+    rows = work.rows
+    tokens = (rows.train + rows.validation + rows.test) * work.mean_tokens
+    steps = rows.train * work.mean_tokens * BACKWARD * above / (STEP_USE * rate)
+    looks = rows.validation * work.mean_tokens * above / (USE * rate)
+    return Estimate(
+        preparing_seconds=rounded(START_SECONDS + tokens * below / (USE * rate)),
+        training_seconds=rounded(START_SECONDS + tuning.epochs * (steps + looks)),
+        evaluating_seconds=rounded(START_SECONDS + rows.test * work.mean_tokens * above / (USE * rate)),
+        peak_memory_bytes=whole.peak_memory_bytes + STATE * 4 * tuning.parameters,
+        artifact_bytes=whole.artifact_bytes + 4 * tuning.parameters,
+    )

@@ -1,0 +1,1 @@
+"""What users say and get, as pydantic models: the shapes of the public contract. No torch, no SQL, no HTTP."""

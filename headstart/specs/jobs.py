@@ -1,0 +1,252 @@
+"""Jobs: one adaptation run each. The spec is what a user asks; the job is what became of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from headstart.specs.fields import MAX_INT, ColumnName, Input, Moment, Name, Reference, View
+from headstart.specs.plans import Estimate, Plan
+from headstart.specs.problems import Failure
+
+Pooling = Literal["mean", "first", "max", "pooler"]
+
+
+class JobStatus(StrEnum):
+    QUEUED = "queued"
+    PREPARING = "preparing"
+    TRAINING = "training"
+    EVALUATING = "evaluating"
+    PUBLISHING = "publishing"
+    SUCCEEDED = "succeeded"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+    @property
+    def terminal(self) -> bool:
+        return self in {JobStatus.SUCCEEDED, JobStatus.CANCELLED, JobStatus.FAILED}
+
+
+class TextInputs(Input):
+    text: ColumnName = Field(description="The column that holds the text.", examples=["review"])
+
+
+class TextClassification(Input):
+    """One label for each text."""
+
+    name: Name = Field(default="label", description="Names the head; outputs and metrics are keyed by it.", examples=["sentiment"])
+    type: Literal["text-classification"] = Field(description="What the head learns.")
+    problem: Literal["single-label"] | None = Field(default=None, description="Null: from the column's type.")
+    inputs: TextInputs
+    target: ColumnName = Field(description="The column that holds the label.", examples=["label"])
+    weight: float = Field(default=1.0, gt=0, le=1e6, description="Weight of this task's loss.")
+
+
+class LinearHead(Input):
+    type: Literal["linear"] = Field(default="linear", description="One matrix and one bias.")
+    solver: Literal["lbfgs"] | None = Field(
+        default="lbfgs", description="`lbfgs`: solved on cached features, no learning rate is needed; null: stepped with the rest."
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the features that a step leaves out; a solved head has none.")
+
+
+class MlpHead(Input):
+    type: Literal["mlp"] = Field(description="Hidden layers with GELU between them.")
+    hidden: list[Annotated[int, Field(ge=1, le=16_384)]] = Field(default=[256], min_length=1, max_length=8, description="Their widths.")
+    solver: None = Field(default=None, description="Stepped; there is nothing to solve.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the inputs of each layer that a step leaves out.")
+
+
+Head = Annotated[LinearHead | MlpHead, Field(discriminator="type")]
+
+
+class FeatureExtraction(Input):
+    """The backbone stays as it is; only the head learns."""
+
+    type: Literal["feature-extraction"]
+    layer: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=256,
+        description="Whose output to take; null: the last hidden state.",
+        examples=["encoder.layer.4"],
+    )
+    pooling: Pooling = Field(default="mean", description="From one vector per token to one per text.")
+    head: Head = Field(default_factory=LinearHead)
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=1024)]
+Patterns = Annotated[list[Pattern], Field(min_length=1, max_length=256)]
+
+
+class FineTuning(Input):
+    """The upper part of the backbone learns with the head. Exactly one of `trainable`, `frozen` and `top_layers` says which part."""
+
+    type: Literal["fine-tuning"]
+    trainable: Patterns | None = Field(
+        default=None,
+        description="Globs over parameter names, or `re:` and a regular expression (RE2) that must match fully.",
+        examples=[["encoder.layer.5.*"]],
+    )
+    frozen: Patterns | None = Field(default=None, description="The same, for what stays as it is; everything else learns.")
+    top_layers: int | None = Field(default=None, ge=1, le=1000, description="The upper layers that learn.", examples=[2])
+    pooling: Pooling = Field(default="mean", description="From one vector per token to one per text.")
+    head: Head = Field(
+        default_factory=lambda: LinearHead(solver=None),
+        description="A linear head with the solver `lbfgs` starts where solving on the pretrained features ends.",
+    )
+
+
+LEARNING_RATES = {"feature-extraction": 1e-3, "fine-tuning": 1e-4}
+
+Method = Annotated[FeatureExtraction | FineTuning, Field(discriminator="type")]
+
+
+class Training(Input):
+    """How to optimise by steps. A head that is solved uses `seed`, `max_tokens` and `dtype` alone."""
+
+    epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the training rows.")
+    learning_rate: float | None = Field(
+        default=None, ge=1e-8, le=10.0, description="Peak step size; null: 1e-3 for a head alone, 1e-4 when the backbone learns too."
+    )
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    weight_decay: float = Field(default=0.01, ge=0, le=10.0, description="Decoupled weight decay.")
+    warmup: float = Field(default=0.1, ge=0, le=1, description="Share of the steps that warm up.")
+    batch_size: Literal["auto"] | Annotated[int, Field(ge=1, le=65_536)] = Field(default="auto", description="Rows in one step.")
+    max_tokens: int | None = Field(default=None, ge=2, le=1_000_000, description="Cut longer texts here; null: the backbone's own limit.")
+    clip_norm: float | None = Field(default=1.0, gt=0, le=1e6, description="Largest gradient norm; null: no clipping.")
+    patience: int | None = Field(default=None, ge=1, le=10_000, description="Epochs without a better validation loss before stopping.")
+    seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Fixes the split and everything random.")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="Of the frozen prefix; auto: measured.")
+
+
+class Evaluation(Input):
+    split_column: ColumnName | None = Field(default=None, description="A column of train | validation | test; null: split by seed.")
+    validation_size: float = Field(default=0.1, gt=0, lt=1, description="Share of the rows.")
+    test_size: float = Field(default=0.2, gt=0, lt=1, description="Share of the rows.")
+
+
+class JobSpec(Input):
+    model: Name | None = Field(
+        default=None, description="The model that gets the new version; null: the dataset's name.", examples=["reviews"]
+    )
+    backbone: Reference = Field(examples=["minilm-l6"])
+    init: Literal["pretrained", "random"] = Field(
+        default="pretrained",
+        description="Where the backbone's parameters start; random: the same architecture from scratch, all of it learns.",
+    )
+    dataset: Reference = Field(examples=["reviews"])
+    max_seconds: int | None = Field(default=None, ge=1, le=MAX_INT, description="The job fails with `timed_out` when it runs longer.")
+    tasks: list[TextClassification] = Field(min_length=1, max_length=1, description="What the heads learn; one for now.")
+    method: Method = Field(
+        default_factory=lambda: FeatureExtraction(type="feature-extraction"),
+        description="What learns: the head alone, or the backbone too.",
+    )
+    training: Training = Field(default_factory=Training)
+    evaluation: Evaluation = Field(default_factory=Evaluation)
+
+    def resolved(self) -> JobSpec:
+        """The same with every default that depends on another field written out."""
+        if self.training.learning_rate is not None:
+            return self
+        rate = LEARNING_RATES[self.method.type]
+        return self.model_copy(update={"training": self.training.model_copy(update={"learning_rate": rate})})
+
+
+class Progress(View):
+    fraction: float = Field(description="0 to 1 over the whole job.", examples=[1.0])
+    step: int = Field(examples=[285])
+    steps: int = Field(examples=[285])
+    epoch: int = Field(examples=[10])
+    epochs: int = Field(examples=[10])
+
+
+class Seconds(View):
+    """Time in each state; `features` is the part of `preparing` spent running f, 0 when all came from the cache."""
+
+    queued: float
+    preparing: float
+    features: float
+    training: float
+    evaluating: float
+    publishing: float
+
+
+class JobResult(View):
+    model: str = Field(examples=["reviews"])
+    version: int = Field(examples=[3])
+    artifact: str = Field(examples=["art_01h455vb4pex5vsknk084sn02q"])
+    metrics: dict[str, dict[str, float]] = Field(description="By task, on the test split.", examples=[{"sentiment": {"accuracy": 0.8825}}])
+    baselines: dict[str, dict[str, dict[str, float]]] = Field(examples=[{"sentiment": {"majority": {"accuracy": 0.515}}}])
+
+
+class Job(View):
+    object: Literal["job"]
+    id: str = Field(examples=["job_01h455vb4pex5vsknk084sn02q"])
+    status: JobStatus
+    spec: JobSpec
+    plan: Plan
+    attempt: int = Field(description="0 until a worker has claimed it.", examples=[1])
+    max_attempts: int = Field(examples=[3])
+    progress: Progress
+    seconds: Seconds
+    result: JobResult | None
+    error: Failure | None
+    created_at: Moment
+    started_at: Moment | None
+    finished_at: Moment | None
+
+
+class Event(View):
+    object: Literal["event"]
+    seq: int = Field(description="Counts from 1 without gaps.", examples=[7])
+    type: Literal["status", "progress", "metric", "warning", "attempt", "checkpoint"]
+    attempt: int
+    at: Moment
+    data: dict[str, Any] = Field(examples=[{"from": "preparing", "to": "training"}])
+
+
+class Metric(View):
+    object: Literal["metric"]
+    task: str = Field(examples=["sentiment"])
+    split: Literal["train", "validation", "test"]
+    name: str = Field(examples=["accuracy"])
+    value: float = Field(examples=[0.88])
+    step: int = Field(examples=[120])
+    epoch: int = Field(examples=[4])
+
+
+class ClassReport(View):
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class TaskReport(View):
+    split: Literal["validation", "test"]
+    rows: int
+    classes: list[str]
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    per_class: list[ClassReport]
+    confusion: list[list[int]] = Field(description="Rows are true, columns predicted, in the order of `classes`.")
+
+
+class Report(View):
+    """What the transfer was worth."""
+
+    object: Literal["report"]
+    job: str
+    method: str
+    trainable_parameters: int
+    artifact_bytes: int
+    tasks: dict[str, TaskReport]
+    estimate: Estimate
+    actual: Estimate
+    cache: dict[str, int] = Field(description="`rows_computed` and `rows_reused` of the feature cache.")
+    precision: dict[str, Any] = Field(description="The prefix's dtype, why, and how far it is from float32.")

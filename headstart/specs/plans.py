@@ -1,0 +1,88 @@
+"""Plans: what the engine will do for a spec, computed before anything starts and carried out as written."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from headstart.specs.fields import DType, View
+
+INPUT = "input"
+"""The boundary below the first layer: the whole backbone is the suffix."""
+
+
+class CachePlan(View):
+    mode: Literal["cached", "recomputed"]
+    reason: str = Field(examples=["fits the budget"])
+    bytes: int = Field(description="Size of the features of all rows.", examples=[41287680])
+    hit_fraction: float = Field(description="Share of the rows that the cache is known to hold already.", examples=[0.0])
+
+
+class Trainable(View):
+    """Parameters of the backbone that change; the heads' are counted by task."""
+
+    parameters: int
+    tensors: int
+    names: list[str]
+
+
+class TaskPlan(View):
+    name: str = Field(examples=["sentiment"])
+    type: str = Field(examples=["text-classification"])
+    problem: Literal["single-label"]
+    classes: list[str] = Field(description="In the order of scores and of the confusion matrix.", examples=[["neg", "pos"]])
+    head_parameters: int = Field(examples=[770])
+    labelled_rows: int = Field(examples=[2000])
+
+
+class RowsPlan(View):
+    train: int
+    validation: int
+    test: int
+    dropped: int = Field(description="Rows without a text or a label.")
+
+
+class Estimate(View):
+    """Also the shape of `actual` in a report."""
+
+    preparing_seconds: float
+    training_seconds: float
+    evaluating_seconds: float
+    peak_memory_bytes: int
+    artifact_bytes: int
+
+
+class PlanWarning(View):
+    code: str
+    pointer: str | None
+    message: str
+
+
+class Plan(View):
+    object: Literal["plan"]
+    method: str = Field(examples=["feature-extraction"])
+    boundary: str = Field(
+        description="The layer whose output is cached; training starts after it. `input`: below the first layer.",
+        examples=["encoder.layer.5"],
+    )
+    cache: CachePlan
+    trainable: Trainable
+    tasks: list[TaskPlan]
+    rows: RowsPlan
+    dtype: Literal["auto"] | DType = Field(
+        description="`auto`: the worker takes 16 bits where it measures them to be faster and to agree with float32; the report says which."
+    )
+    batch_tokens: int = Field(description="Most tokens in one batch, padding included.", examples=[4096])
+    estimate: Estimate
+    warnings: list[PlanWarning]
+
+
+class Hardware(View):
+    """What a worker measured of its machine at start."""
+
+    cpu: str
+    cores: int
+    memory_bytes: int
+    device: Literal["cpu", "cuda", "mps"]
+    flops_per_second: dict[str, float] = Field(description="Matrix product rate by dtype.")

@@ -1,0 +1,1 @@
+"""The rows: SQLAlchemy tables, sessions, the job state machine and leases. No torch, no HTTP."""

@@ -1,0 +1,196 @@
+"""Datasets: versions under a name, what reading them found, and where their files lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from headstart.errors import BadInput, Conflict, Fault, not_found
+from headstart.specs import datasets as specs
+from headstart.specs.ids import is_id, new_id
+from headstart.specs.problems import Failure
+from headstart.store.pages import page
+from headstart.store.references import parse_reference
+from headstart.store.states import TERMINAL
+from headstart.store.tables import Dataset, Job
+
+KIND = "dataset"
+
+
+def upload_key(dataset_id: str) -> str:
+    """Blob of the file as it was sent."""
+    return f"datasets/{dataset_id}/upload"
+
+
+def table_key(dataset_id: str, epoch: int) -> str:
+    """Blob of the columnar table that attempt `epoch` wrote."""
+    return f"datasets/{dataset_id}/e{epoch}/table.arrow"
+
+
+def folder_key(dataset_id: str) -> str:
+    return f"datasets/{dataset_id}"
+
+
+def create_dataset(
+    session: Session,
+    *,
+    dataset_id: str,
+    workspace_id: str,
+    name: str,
+    format: specs.Format,  # noqa: A002 - the contract's word
+    types: Mapping[str, str],
+    size_bytes: int,
+    sha256: str,
+    max_attempts: int,
+    now: datetime,
+) -> Dataset:
+    """The next version under `name`, `pending` until a worker has read it."""
+    newest = select(func.max(Dataset.version)).where(Dataset.workspace_id == workspace_id, Dataset.name == name)
+    for _ in range(10):  # two uploads of one name at once: the constraint decides, the loser takes the next number
+        dataset = Dataset(
+            id=dataset_id,
+            workspace_id=workspace_id,
+            name=name,
+            version=(session.scalar(newest) or 0) + 1,
+            status="pending",
+            format=format,
+            bytes=size_bytes,
+            sha256=sha256,
+            types=dict(types),
+            rows=None,
+            profile=None,
+            problem_count=0,
+            error=None,
+            created_at=now,
+            deleted_at=None,
+            max_attempts=max_attempts,
+        )
+        try:
+            with session.begin_nested():
+                session.add(dataset)
+            return dataset
+        except IntegrityError:
+            continue
+    raise Conflict("state_conflict", "Too many uploads under this name at once.", "Try again.", retry_after_seconds=1)
+
+
+def _alive(workspace_id: str) -> Select[Dataset]:
+    return select(Dataset).where(Dataset.workspace_id == workspace_id, Dataset.deleted_at.is_(None))
+
+
+def get_dataset(session: Session, workspace_id: str, dataset_id: str) -> Dataset:
+    dataset = session.scalars(_alive(workspace_id).where(Dataset.id == dataset_id)).first()
+    if dataset is None:
+        raise not_found("dataset")
+    return dataset
+
+
+def list_datasets(
+    session: Session, workspace_id: str, *, name: str | None, limit: int, after: str | None
+) -> tuple[list[Dataset], str | None]:
+    query = _alive(workspace_id)
+    return page(session, query if name is None else query.where(Dataset.name == name), Dataset.id, limit=limit, after=after)
+
+
+def resolve_dataset(session: Session, workspace_id: str, reference: str, *, pointer: str) -> Dataset:
+    """The ready dataset that a body names.
+
+    Raises:
+        BadInput: `dataset_not_found`, or it turned out invalid.
+        Conflict: `dataset_not_ready`, it is still being read.
+    """
+    found = _find(session, workspace_id, reference)
+    if found is None:
+        message = "no such dataset"
+        raise BadInput(
+            "dataset_not_found", "There is no such dataset.", "GET /v1/datasets lists those that are.", (Fault(pointer, message),)
+        )
+    if found.status == "invalid":
+        code = (found.error or {}).get("code", "bad_data")
+        message = f"the dataset is invalid ({code})"
+        hint = "GET /v1/datasets/{id}/problems lists what is wrong; upload it again, mended."
+        raise BadInput("invalid_field", f"The dataset could not be read ({code}).", hint, (Fault(pointer, message),))
+    if found.status != "ready":
+        raise Conflict("dataset_not_ready", "The dataset is still being read.", "Try again shortly.", retry_after_seconds=1)
+    session.refresh(found, with_for_update=True)
+    if found.deleted_at is not None:
+        return resolve_dataset(session, workspace_id, reference, pointer=pointer)
+    return found
+
+
+def _find(session: Session, workspace_id: str, reference: str) -> Dataset | None:
+    query = _alive(workspace_id)
+    if is_id(reference, "ds"):
+        return session.scalars(query.where(Dataset.id == reference)).first()
+    parsed = parse_reference(reference)
+    if parsed is None or parsed.alias is not None:
+        return None
+    query = query.where(Dataset.name == parsed.name)
+    if parsed.version is not None:
+        return session.scalars(query.where(Dataset.version == parsed.version)).first()
+    newest = query.order_by(Dataset.version.desc()).limit(1)
+    return session.scalars(newest.where(Dataset.status == "ready")).first() or session.scalars(newest).first()
+
+
+def profile_of(dataset: Dataset) -> specs.DatasetProfile:
+    """What reading found; only of a ready dataset."""
+    return specs.DatasetProfile.model_validate(dataset.profile)
+
+
+def mark_read(dataset: Dataset, profile: specs.DatasetProfile) -> None:
+    """Values of a dataset that was read well; the caller holds the lease."""
+    dataset.status, dataset.rows, dataset.problem_count = "ready", profile.rows, profile.problem_count
+    dataset.profile = profile.model_dump(mode="json")
+
+
+def mark_invalid(dataset: Dataset, failure: Failure, problems: list[specs.RowProblem], problem_count: int) -> None:
+    """Values of a dataset that could not be read; the caller holds the lease."""
+    dataset.status, dataset.error, dataset.problem_count = "invalid", failure.model_dump(), problem_count
+    dataset.profile = {"problems": [problem.model_dump() for problem in problems]}
+
+
+def problems_of(dataset: Dataset) -> list[specs.RowProblem]:
+    return [specs.RowProblem.model_validate(problem) for problem in (dataset.profile or {}).get("problems", [])]
+
+
+def delete_dataset(session: Session, workspace_id: str, dataset_id: str, *, now: datetime) -> None:
+    """Hide it at once; its files go when the transaction has committed.
+
+    Raises:
+        Conflict: `in_use`, a job that is not finished needs it.
+    """
+    dataset = get_dataset(session, workspace_id, dataset_id)
+    session.refresh(dataset, with_for_update=True)  # a job that is being created holds it, or will not find it
+    job = session.scalars(select(Job.id).where(Job.dataset_id == dataset.id, Job.status.not_in(TERMINAL)).limit(1)).first()
+    if job is not None:
+        raise Conflict("in_use", f"Job {job} needs this dataset.", "Wait for it, or cancel it.")
+    dataset.deleted_at = now
+    session.flush()
+
+
+def view(dataset: Dataset) -> specs.Dataset:
+    columns = (dataset.profile or {}).get("columns") if dataset.status == "ready" else None
+    keep = ("name", "type", "missing", "distinct")
+    return specs.Dataset(
+        object="dataset",
+        id=dataset.id,
+        name=dataset.name,
+        version=dataset.version,
+        status=dataset.status,
+        format=dataset.format,
+        bytes=dataset.bytes,
+        sha256=dataset.sha256,
+        rows=dataset.rows,
+        columns=None if columns is None else [specs.Column(**{name: column[name] for name in keep}) for column in columns],
+        problem_count=dataset.problem_count,
+        error=None if dataset.error is None else Failure.model_validate(dataset.error),
+        created_at=dataset.created_at,
+    )
+
+
+def new_dataset_id() -> str:
+    return new_id("ds")

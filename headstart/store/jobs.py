@@ -1,0 +1,207 @@
+"""Jobs: rows, events, and the compare-and-swap that moves a job from one state to the next."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, select, update
+from sqlalchemy.orm import Session
+
+from headstart.errors import Conflict, not_found
+from headstart.specs import jobs as specs
+from headstart.specs.ids import new_id
+from headstart.specs.jobs import JobSpec, JobStatus
+from headstart.specs.plans import Plan
+from headstart.specs.problems import Failure
+from headstart.store.pages import page
+from headstart.store.states import RUNNING, may_follow
+from headstart.store.tables import Backbone, Dataset, Event, Job
+
+KIND = "job"
+NO_PROGRESS: dict[str, Any] = {"fraction": 0.0, "step": 0, "steps": 0, "epoch": 0, "epochs": 0}
+TIMED = ("queued", "preparing", "training", "evaluating", "publishing")
+
+
+def create_job(
+    session: Session,
+    workspace_id: str,
+    spec: JobSpec,
+    plan: Plan,
+    *,
+    dataset: Dataset,
+    backbone: Backbone,
+    max_attempts: int,
+    now: datetime,
+) -> Job:
+    """A queued job; the transaction that holds it also holds its first event."""
+    job = Job(
+        id=new_id("job"),
+        workspace_id=workspace_id,
+        dataset_id=dataset.id,
+        backbone_id=backbone.id,
+        model_name=spec.model or dataset.name,
+        status=JobStatus.QUEUED,
+        status_at=now,
+        spec=spec.model_dump(mode="json"),
+        plan=plan.model_dump(mode="json"),
+        progress=NO_PROGRESS,
+        seconds=dict.fromkeys((*TIMED, "features"), 0.0),
+        result=None,
+        report=None,
+        error=None,
+        last_seq=0,
+        created_at=now,
+        started_at=None,
+        finished_at=None,
+        max_attempts=max_attempts,
+    )
+    session.add(job)
+    session.flush()
+    add_event(session, job.id, "status", {"from": None, "to": JobStatus.QUEUED}, attempt=0, now=now)
+    return job
+
+
+def _of(workspace_id: str) -> Select[Job]:
+    return select(Job).where(Job.workspace_id == workspace_id)
+
+
+def get_job(session: Session, workspace_id: str, job_id: str) -> Job:
+    job = session.scalars(_of(workspace_id).where(Job.id == job_id)).first()
+    if job is None:
+        raise not_found("job")
+    return job
+
+
+def list_jobs(
+    session: Session, workspace_id: str, *, status: JobStatus | None, limit: int, after: str | None
+) -> tuple[list[Job], str | None]:
+    query = _of(workspace_id)
+    return page(session, query if status is None else query.where(Job.status == status), Job.id, limit=limit, after=after)
+
+
+def add_event(session: Session, job_id: str, type_: str, data: dict[str, Any], *, attempt: int, now: datetime) -> int:
+    """The next line of a job's history; gives its number. The row's counter makes the numbers gap-free."""
+    counted = update(Job).where(Job.id == job_id).values(last_seq=Job.last_seq + 1).returning(Job.last_seq)
+    seq = session.execute(counted.execution_options(synchronize_session=False)).scalar_one()
+    session.add(Event(job_id=job_id, seq=seq, type=type_, attempt=attempt, at=now, data=data))
+    session.flush()
+    return seq
+
+
+def list_events(session: Session, job_id: str, *, after: int, limit: int, type_: str | None = None) -> list[Event]:
+    """Oldest first, those numbered above `after`, of one type or of all."""
+    query = select(Event).where(Event.job_id == job_id, Event.seq > after).order_by(Event.seq).limit(limit)
+    if type_ is not None:
+        query = query.where(Event.type == type_)
+    return list(session.scalars(query))
+
+
+def move(session: Session, job_id: str, after: JobStatus, *, fence: int | None, now: datetime, **values: Any) -> bool:  # noqa: ANN401
+    """Bring a job to the state `after`, with its event, if it may go there and `fence` is still its epoch.
+
+    Args:
+        fence: the epoch of the attempt that writes; None for what needs no lease (cancel).
+        values: further columns of the same statement.
+
+    Returns:
+        Whether it was moved. False means that somebody else was first, and nothing was written.
+    """
+    job = session.scalars(select(Job).where(Job.id == job_id).execution_options(populate_existing=True)).one()
+    before = JobStatus(job.status)
+    if not may_follow(before, after) or (fence is not None and job.epoch != fence):
+        return False
+    seconds = {**job.seconds, **values.pop("seconds", {})}
+    if before in TIMED:
+        seconds[before] = round(seconds[before] + max(0.0, (now - job.status_at).total_seconds()), 4)
+    if after.terminal:
+        values.setdefault("finished_at", now)
+    statement = (
+        update(Job)
+        .where(Job.id == job_id, Job.status == before, Job.epoch == job.epoch)
+        .values(status=after, status_at=now, seconds=seconds, **values)
+        .execution_options(synchronize_session=False)
+    )
+    if session.execute(statement).rowcount != 1:  # type: ignore[attr-defined] # an UPDATE gives a CursorResult
+        return False
+    attempt = values.get("attempt", job.attempt)
+    add_event(session, job_id, "status", {"from": before, "to": after}, attempt=attempt, now=now)
+    session.expire_all()
+    return True
+
+
+def cancel_job(session: Session, workspace_id: str, job_id: str, *, now: datetime) -> Job:
+    """Queued: cancelled at once; running: cancelling, until its worker lets go.
+
+    Raises:
+        Conflict: `state_conflict`, it has ended.
+    """
+    job = get_job(session, workspace_id, job_id)
+    for _ in range(3):
+        status = JobStatus(job.status)
+        if status in {JobStatus.CANCELLING, JobStatus.CANCELLED}:
+            return job
+        after = JobStatus.CANCELLING if status in RUNNING else JobStatus.CANCELLED
+        if not may_follow(status, after):
+            raise Conflict("state_conflict", f"The job has ended: it is {status}.", "Only a job that has not ended can be cancelled.")
+        if move(session, job_id, after, fence=None, now=now):
+            return get_job(session, workspace_id, job_id)
+        session.expire_all()
+        job = get_job(session, workspace_id, job_id)
+    raise Conflict("state_conflict", "The job changed its state meanwhile.", "Try again.", retry_after_seconds=1)
+
+
+def note_progress(session: Session, job_id: str, progress: specs.Progress, *, epoch: int, now: datetime) -> bool:
+    """Write progress and its event, if `epoch` still holds the job."""
+    statement = (
+        update(Job)
+        .where(Job.id == job_id, Job.epoch == epoch, Job.status.in_(RUNNING))
+        .values(progress=progress.model_dump(mode="json"))
+        .returning(Job.attempt)
+        .execution_options(synchronize_session=False)
+    )
+    attempt = session.execute(statement).scalar_one_or_none()
+    if attempt is None:
+        return False
+    add_event(session, job_id, "progress", progress.model_dump(mode="json"), attempt=attempt, now=now)
+    return True
+
+
+def note_event(session: Session, job_id: str, type_: str, data: dict[str, Any], *, epoch: int, now: datetime) -> bool:
+    """Write an event of the attempt that `epoch` fences."""
+    held = select(Job).where(Job.id == job_id, Job.epoch == epoch, Job.status.in_(RUNNING)).with_for_update()
+    job = session.scalars(held).first()
+    if job is None:
+        return False
+    add_event(session, job_id, type_, data, attempt=job.attempt, now=now)
+    return True
+
+
+def view(job: Job) -> specs.Job:
+    return specs.Job(
+        object="job",
+        id=job.id,
+        status=JobStatus(job.status),
+        spec=JobSpec.model_validate(job.spec),
+        plan=Plan.model_validate(job.plan),
+        attempt=job.attempt,
+        max_attempts=job.max_attempts,
+        progress=specs.Progress.model_validate(job.progress),
+        seconds=specs.Seconds.model_validate(job.seconds),
+        result=None if job.result is None else specs.JobResult.model_validate(job.result),
+        error=None if job.error is None else Failure.model_validate(job.error),
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+    )
+
+
+def event_view(event: Event) -> specs.Event:
+    return specs.Event(
+        object="event",
+        seq=event.seq,
+        type=event.type,
+        attempt=event.attempt,
+        at=event.at,
+        data=event.data,
+    )

@@ -1,0 +1,297 @@
+"""Uploads and what becomes of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from typing import Any
+
+import httpx
+import pytest
+
+from headstart.specs.datasets import RowProblem
+from headstart.specs.ids import new_id
+from headstart.specs.problems import Failure
+from headstart.store import datasets
+from headstart.store.tables import Dataset
+from tests.app.service import Running, problem
+
+ROWS = b"review,label\nfine,pos\ndull,neg\n"
+
+
+def upload(client: httpx.Client, content: bytes = ROWS, *, filename: str = "reviews.csv", **options: Any) -> httpx.Response:
+    fields = {"name": "reviews", **options.pop("data", {})}
+    return client.post("/v1/datasets", data=fields, files={"file": (filename, content)}, **options)
+
+
+def parts(*each: tuple[str, bytes], end: bytes = b"--x--\r\n") -> dict[str, Any]:
+    """A multipart body written by hand: (Content-Disposition's rest, content)."""
+    body = b"".join(b"--x\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % (head.encode(), content) for head, content in each)
+    return {"content": body + end, "headers": {"Content-Type": "multipart/form-data; boundary=x"}}
+
+
+def test_an_upload_is_stored_as_it_was_sent_and_waits_for_a_worker(running: Running, writer: httpx.Client):
+    content = ROWS + os.urandom(3_000_000)
+    response = upload(writer, content, data={"schema": '{"label":"category"}'})
+    made = response.json()
+    assert response.status_code == 202
+    assert response.headers["location"] == f"/v1/datasets/{made['id']}"
+    assert made == {
+        "object": "dataset",
+        "id": made["id"],
+        "name": "reviews",
+        "version": 1,
+        "status": "pending",
+        "format": "csv",
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "rows": None,
+        "columns": None,
+        "problem_count": 0,
+        "error": None,
+        "created_at": made["created_at"],
+    }
+    assert running.services.blobs.path(datasets.upload_key(made["id"])).read_bytes() == content
+    assert running.bell.rung == [made["id"]]
+    assert writer.get(response.headers["location"]).json() == made
+    with running.services.database.read() as session:
+        assert session.get_one(Dataset, made["id"]).types == {"label": "category"}
+
+
+def test_a_name_uploaded_again_is_the_next_version(writer: httpx.Client):
+    assert [upload(writer).json()["version"] for _ in range(3)] == [1, 2, 3]
+    assert upload(writer, data={"name": "other"}).json()["version"] == 1
+    listed = writer.get("/v1/datasets", params={"name": "reviews"}).json()
+    assert [row["version"] for row in listed["data"]] == [3, 2, 1]
+    assert (listed["has_more"], listed["next"]) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("filename", "stated", "format_"),
+    [("a.csv", None, "csv"), ("a.JSONL", None, "jsonl"), ("a.ndjson", None, "jsonl"), ("a.txt", "csv", "csv"), ("a.csv", "jsonl", "jsonl")],
+)
+def test_the_format_is_what_is_stated_or_what_the_name_tells(writer: httpx.Client, filename: str, stated: str | None, format_: str):
+    data = {} if stated is None else {"format": stated}
+    assert upload(writer, filename=filename, data=data).json()["format"] == format_
+
+
+def test_a_list_is_paged_newest_first(writer: httpx.Client):
+    for _ in range(5):
+        upload(writer)
+    seen, after = [], None
+    while True:
+        page = writer.get("/v1/datasets", params={"limit": 2, **({"after": after} if after else {})}).json()
+        seen += [row["version"] for row in page["data"]]
+        after = page["next"]
+        assert page["has_more"] == (after is not None)
+        if after is None:
+            break
+    assert seen == [5, 4, 3, 2, 1]
+
+
+FILE = ('name="file"; filename="a.csv"', ROWS)
+NAME = ('name="name"', b"reviews")
+REFUSED: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
+    "no name": (parts(FILE), 422, "invalid_field", "/name"),
+    "a name that is no name": (parts(("name=name", b"../../x"), FILE), 422, "invalid_field", "/name"),
+    "no file": (parts(NAME), 422, "invalid_field", "/file"),
+    "no parts": (parts(), 422, "invalid_field", "/file"),
+    "two files": (parts(NAME, FILE, FILE), 422, "invalid_field", "/file"),
+    "a field after the file": (parts(FILE[:0] + NAME, FILE, ("name=format", b"csv")), 422, "invalid_field", "/file"),
+    "a field twice": (parts(NAME, NAME, FILE), 422, "invalid_field", "/name"),
+    "an unknown field": (parts(NAME, ("name=shema", b"{}"), FILE), 422, "unknown_field", "/shema"),
+    "an unknown format": (parts(NAME, ("name=format", b"parquet"), FILE), 422, "invalid_field", "/format"),
+    "a name without a format": (parts(NAME, ('name="file"; filename="data"', ROWS)), 422, "invalid_field", "/format"),
+    "a file without a name": (parts(NAME, ('name="file"', ROWS)), 422, "invalid_field", "/format"),
+    "a schema of another kind": (parts(NAME, ("name=schema", b'{"label":"image"}'), FILE), 422, "invalid_field", "/schema/label"),
+    "a schema that is a list": (parts(NAME, ("name=schema", b"[]"), FILE), 422, "invalid_field", "/schema"),
+    "a schema that is not JSON": (parts(NAME, ("name=schema", b"{"), FILE), 400, "malformed_json", None),
+    "a schema with NaN": (parts(NAME, ("name=schema", b'{"a":NaN}'), FILE), 422, "invalid_field", "/schema/a"),
+    "a field that is not UTF-8": (parts(("name=name", b"\xff"), FILE), 422, "invalid_field", "/name"),
+    "a field of 1 MB": (parts(("name=schema", b" " * 2**20), FILE), 413, "too_large", None),
+    "a part without a name": (parts(("filename=a", b"")), 400, "malformed_json", None),
+    "no end": (parts(NAME, FILE, end=b""), 400, "malformed_json", None),
+    "half a boundary": (parts(NAME, FILE, end=b"--x"), 400, "malformed_json", None),
+    "a wrong boundary": (
+        {**parts(NAME, FILE), "headers": {"Content-Type": "multipart/form-data; boundary=y"}},
+        400,
+        "malformed_json",
+        None,
+    ),
+    "no boundary": ({**parts(NAME, FILE), "headers": {"Content-Type": "multipart/form-data"}}, 400, "malformed_json", None),
+    "a boundary of 10 KB": (
+        {**parts(NAME, FILE), "headers": {"Content-Type": f"multipart/form-data; boundary={'x' * 10_000}"}},
+        400,
+        "malformed_json",
+        None,
+    ),
+    "JSON": ({"json": {"name": "reviews", "upload": "upl_1"}}, 415, "media_type", None),
+    "no Content-Type": ({"content": ROWS}, 415, "media_type", None),
+    "compressed": (
+        {**parts(NAME, FILE), "headers": {"Content-Type": "multipart/form-data; boundary=x", "Content-Encoding": "gzip"}},
+        415,
+        "media_type",
+        None,
+    ),
+    "10,000 parts": (parts(*[("name=zz", b"")] * 10_000), 413, "too_large", None),
+    "100 files": (parts(NAME, *[FILE] * 100), 413, "too_large", None),
+    "megabytes before the first part": ({**parts(NAME, FILE), "content": b"\r\n" * 2_000_000}, 413, "too_large", None),
+    "a part header of 1 MB": (parts((f'name="{"n" * 2**20}"', b"")), 400, "malformed_json", None),
+    "100 part headers": (parts(("name=name" + "\r\nX-A: b" * 100, b"")), 400, "malformed_json", None),
+    "U+0000 in a name": (parts(('name="na\x00me"', b"")), 400, "malformed_json", None),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_bad_upload_is_refused_and_leaves_nothing(lasting: Running, case: str):
+    arguments, status, code, pointer = REFUSED[case]
+    before, rung = lasting.files(), list(lasting.bell.rung)
+    with lasting.client("writer") as client:
+        response = client.post("/v1/datasets", **arguments)
+        assert client.get("/v1/datasets").status_code == 200
+    told = problem(response)
+    assert (told["status"], told["code"]) == (status, code), told
+    if pointer is not None:
+        assert [error["pointer"] for error in told["errors"]] == [pointer]
+    assert (lasting.files(), lasting.bell.rung) == (before, rung)
+
+
+def test_a_file_over_the_limit_is_413_and_leaves_nothing(tmp_path):
+    from tests.app import service
+
+    with service.running(tmp_path, max_upload_bytes=2**20) as running, running.client("writer") as client:
+        assert upload(client, b"x" * 2**20).status_code == 202
+        kept = running.files()
+        for content in (b"x" * (2**20 + 1), b"x" * 2**22):
+            told = problem(upload(client, content))
+            assert (told["status"], told["code"]) == (413, "too_large")
+        endless = (b"x" * 2**16 for _ in range(10**6))
+        head = parts(NAME, FILE, end=b"")["content"].removesuffix(b"\r\n")
+
+        def stream():
+            yield head
+            yield from endless
+
+        response = client.post("/v1/datasets", content=stream(), headers={"Content-Type": "multipart/form-data; boundary=x"})
+        assert problem(response)["status"] == 413
+        assert running.files() == kept
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(running: Running):
+    with socket.create_connection(running.host) as connection:
+        head = f"POST /v1/datasets HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {running.secrets['writer']}\r\n"
+        head += "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 9000000\r\n\r\n"
+        connection.sendall(head.encode() + parts(NAME, FILE, end=b"")["content"] + b"x" * 3_000_000)
+        wait_for(lambda: any("tmp" in file for file in running.files()))
+    wait_for(lambda: not running.files())
+    assert running.bell.rung == []
+
+
+def wait_for(condition: Any) -> None:
+    import time
+
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_row_that_cannot_be_made_leaves_no_file(running: Running, writer: httpx.Client):
+    with running.services.database.write() as session:
+        session.connection().exec_driver_sql("CREATE TRIGGER full BEFORE INSERT ON datasets BEGIN SELECT RAISE(FAIL, 'no'); END")
+    response = upload(writer)
+    assert response.status_code >= 400
+    assert running.files() == []
+    assert running.bell.rung == []
+
+
+def test_a_full_disk_is_a_503_in_words_and_leaves_nothing(running: Running, writer: httpx.Client):
+    running.services.blobs.root.mkdir(parents=True)
+    running.services.blobs.root.joinpath("datasets").symlink_to("/dev/full-of-nothing")
+    response = upload(writer)
+    assert response.status_code >= 500
+    assert "/dev" not in response.text
+
+
+def test_problems_are_paged_in_the_order_of_rows(running: Running, writer: httpx.Client):
+    made = upload(writer).json()
+    found = [RowProblem(row=row, column="label", code="ragged_row", message="short") for row in range(1, 31)]
+    with running.services.database.write() as session:
+        row = datasets.get_dataset(session, running.workspace, made["id"])
+        datasets.mark_invalid(row, Failure(code="ragged_row", message="Row 1 is short.", hint=None), found, 30)
+    first = writer.get(f"/v1/datasets/{made['id']}/problems").json()
+    second = writer.get(f"/v1/datasets/{made['id']}/problems", params={"after": first["next"]}).json()
+    assert [each["row"] for each in first["data"] + second["data"]] == list(range(1, 31))
+    assert (first["has_more"], second["has_more"], second["next"]) == (True, False, None)
+    assert writer.get(f"/v1/datasets/{made['id']}").json()["error"] == {"code": "ragged_row", "message": "Row 1 is short.", "hint": None}
+
+
+def test_deleting_takes_the_files_along(running: Running, writer: httpx.Client):
+    made = upload(writer).json()
+    assert writer.delete(f"/v1/datasets/{made['id']}").status_code == 204
+    assert running.files() == []
+    again = writer.delete(f"/v1/datasets/{made['id']}")
+    assert problem(again) == problem(writer.get(f"/v1/datasets/{new_id('ds')}"))
+
+
+def test_a_dataset_that_a_job_needs_stays(running: Running, writer: httpx.Client, ids: dict[str, str]):
+    response = writer.delete(f"/v1/datasets/{ids['dataset']}")
+    assert problem(response) == {
+        "type": "/docs/errors#in_use",
+        "title": "In use",
+        "status": 409,
+        "code": "in_use",
+        "detail": f"Job {ids['job']} needs this dataset.",
+        "hint": "Wait for it, or cancel it.",
+        "errors": [],
+    }
+    assert writer.get(f"/v1/datasets/{ids['dataset']}").status_code == 200
+
+
+def test_without_a_key_200_megabytes_are_refused_before_they_are_read(running: Running):
+    sent = 0
+    with socket.create_connection(running.host) as connection:
+        connection.sendall(
+            b"POST /v1/datasets HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 200000000\r\n\r\n"
+        )
+        connection.settimeout(5)
+        answer = connection.recv(4096)  # not a byte of the body has been sent
+        try:
+            while sent < 200_000_000:
+                sent += connection.send(b"x" * 65536)
+        except OSError:
+            pass
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"connection: close" in answer
+    assert sent < 20_000_000
+    assert running.files() == []
+
+
+def test_a_read_only_key_is_refused_before_the_body_is_read(running: Running):
+    with socket.create_connection(running.host) as connection:
+        connection.settimeout(5)
+        key = running.secrets["reader"]
+        connection.sendall(
+            f"POST /v1/datasets HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nContent-Length: 200000000\r\n\r\n".encode()
+        )
+        assert connection.recv(4096).startswith(b"HTTP/1.1 403 ")
+
+
+def test_rows_are_shown_as_they_were_read_and_long_values_are_cut(running: Running, writer: httpx.Client, ids: dict[str, str]):
+    page = writer.get(f"/v1/datasets/{ids['dataset']}/rows?limit=2").json()
+    assert page["data"] == [
+        {"object": "row", "row": 1, "values": {"review": "great film", "label": "pos"}, "cut": []},
+        {"object": "row", "row": 2, "values": {"review": "x" * 2000, "label": None}, "cut": ["review"]},
+    ]
+    second = writer.get(f"/v1/datasets/{ids['dataset']}/rows?limit=1").json()
+    assert second["has_more"]
+    assert writer.get(f"/v1/datasets/{ids['dataset']}/rows", params={"limit": 1, "after": second["next"]}).json()["data"][0]["row"] == 2
+
+
+def test_rows_of_a_dataset_that_is_still_being_read_are_409(writer: httpx.Client):
+    made = upload(writer, b"review,label\nfine,pos\n").json()
+    for part in ("rows", "profile"):
+        response = writer.get(f"/v1/datasets/{made['id']}/{part}")
+        assert problem(response)["code"] == "dataset_not_ready"
+        assert response.headers["retry-after"] == "1"

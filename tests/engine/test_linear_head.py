@@ -1,0 +1,105 @@
+"""The solved head is the minimum, is chosen on validation rows alone, and comes out the same each time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from headstart.engine.heads import HEADS, LabelledRows, linear
+from headstart.specs.jobs import LinearHead
+
+
+def blobs(rows: int, width: int, classes: int, *, noise: float = 2.0, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    chance = np.random.default_rng(seed)
+    centres = np.zeros((classes, width))
+    centres[:, : width // 4] = chance.normal(size=(classes, width // 4))
+    targets = chance.integers(0, classes, rows)
+    features = centres[targets] + noise * chance.normal(size=(rows, width))
+    return (features * chance.uniform(0.1, 3, width) + chance.normal(size=width)).astype(np.float32), targets
+
+
+def probabilities(logits: NDArray[np.float64]) -> Any:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def test_every_head_of_a_spec_is_in_the_table():
+    assert LinearHead().type in HEADS
+
+
+def test_gradient_is_that_of_the_objective():
+    x, targets = blobs(30, 4, 3)
+    data = linear._Data(x, targets, 3, lambda: None)
+    at = np.random.default_rng(1).normal(size=data.size)
+    steps = np.eye(data.size) * 1e-2  # large steps: products are in float32
+    numeric = [(data.objective(at + step, 0.1)[0] - data.objective(at - step, 0.1)[0]) / 2e-2 for step in steps]
+    assert np.allclose(numeric, data.objective(at, 0.1)[1], atol=2e-3)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_solution_is_that_of_scikit_learn_at_the_same_strength(classes):
+    x, targets = blobs(400, 20, classes)
+    solved = linear.solve(x, targets, x[:0], targets[:0], classes)
+    z = (x - x.mean(axis=0)) / x.std(axis=0)
+    reference = LogisticRegression(C=1 / (linear.WITHOUT_VALIDATION * len(x)), tol=1e-8, max_iter=2000).fit(z, targets)
+    ours = probabilities(linear.logits(solved.weight, solved.bias, x))
+    if classes > 2:  # for two classes it fits one vector, which halves the penalty
+        assert np.abs(ours - reference.predict_proba(z)).max() < 0.02
+    assert (ours.argmax(axis=1) == reference.predict(z)).mean() > 0.97
+
+
+def test_strength_is_the_one_with_the_least_validation_loss():
+    x, targets = blobs(600, 40, 3)
+    train, validation = slice(0, 400), slice(400, 600)
+    solved = linear.solve(x[train], targets[train], x[validation], targets[validation], 3)
+    mean, scale = linear._standardisation(x[train])
+    data = linear._Data(((x[train] - mean) / scale).astype(np.float32), targets[train], 3, lambda: None)
+    losses = {}
+    for strength, parameters in linear._path(data):
+        weight, bias = linear._unpack(parameters, 3)
+        losses[strength] = linear.log_loss((x[validation] - mean) / scale @ weight.T + bias, targets[validation])
+    assert solved.strength == min(losses, key=losses.__getitem__)
+    assert linear.log_loss(linear.logits(solved.weight, solved.bias, x[validation]), targets[validation]) == pytest.approx(
+        min(losses.values()), abs=1e-4
+    )
+
+
+def test_same_rows_give_the_same_bits():
+    x, targets = blobs(300, 20, 3)
+    one, two = (linear.solve(x[:200], targets[:200], x[200:], targets[200:], 3) for _ in range(2))
+    assert np.array_equal(one.weight, two.weight)
+    assert np.array_equal(one.bias, two.bias)
+
+
+def test_features_that_never_change_are_harmless():
+    x, targets = blobs(300, 20, 3, noise=0.5)
+    x[:, 5] = 7.0
+    x[:, 6] = 1e-7 * np.random.default_rng(0).normal(size=300)
+    solved = linear.solve(x[:200], targets[:200], x[200:], targets[200:], 3)
+    assert np.isfinite(solved.weight).all()
+    assert (linear.logits(solved.weight, solved.bias, x).argmax(axis=1) == targets).mean() > 0.8
+
+
+def test_class_without_training_rows_is_never_the_answer():
+    x, targets = blobs(200, 10, 2)
+    solved = linear.solve(x, targets, x[:0], targets[:0], 3)
+    assert (linear.logits(solved.weight, solved.bias, x).argmax(axis=1) != 2).all()
+
+
+def test_all_features_equal_still_gives_a_head():
+    solved = linear.solve(np.ones((6, 4), np.float32), np.array([0, 0, 0, 0, 1, 1]), np.ones((2, 4), np.float32), np.array([0, 1]), 2)
+    assert linear.logits(solved.weight, solved.bias, np.ones((1, 4), np.float32)).argmax() == 0
+
+
+def test_a_long_solve_is_seen_to_live():
+    x, targets = blobs(400, 20, 3)
+    ticks: list[int] = []
+    rows = LabelledRows(x[:300], targets[:300]), LabelledRows(x[300:], targets[300:])
+    solve = HEADS["linear"].solve
+    assert solve is not None
+    solve(*rows, 3, lambda: ticks.append(1))
+    assert len(ticks) >= 10

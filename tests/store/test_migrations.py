@@ -1,0 +1,158 @@
+"""The schema of the models and the schema that migrating makes are one, and migrating is safe to do at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, Engine, func, inspect, select, text
+
+from headstart.errors import Conflict, Unavailable
+from headstart.store import idempotency, keys, models, workers
+from headstart.store.database import Database
+from headstart.store.migrate import alembic_config, migrate
+from headstart.store.tables import Table
+from tests.planning.factories import HARDWARE
+from tests.store.databases import open_quick
+from tests.store.world import NOW, add_job, add_model, add_workspace
+
+MIGRATE = """
+import sys
+from headstart.store.database import Database
+from headstart.store.migrate import migrate
+print("ready", flush=True)
+sys.stdin.readline()
+database = Database(sys.argv[1])
+migrate(database)
+database.close()
+"""
+
+
+@pytest.fixture
+def database(empty_url: str) -> Iterator[Database]:
+    database = open_quick(empty_url)
+    yield database
+    database.close()
+
+
+def fill(database: Database) -> None:
+    """At least one row in every table."""
+    with database.write() as session:
+        workspace = add_workspace(session)
+        add_model(session, workspace)
+        models.put_alias(session, models.get_model(session, workspace, "reviews"), "prod", 1)
+        add_job(session, workspace)
+        keys.create_key(session, workspace_id=workspace, name="ci", scopes=["read"], expires_at=None, now=NOW)
+        workers.register_worker(session, "worker", host="here", hardware=HARDWARE, now=NOW)
+        request = idempotency.Request(workspace, "POST /v1/jobs", "key", "0" * 64)
+        idempotency.answer_once(session, request, lambda: idempotency.Answer(201, "{}"), now=NOW)
+
+
+def counts(database: Database) -> dict[str, int]:
+    with database.read() as session:
+        return {table.name: session.scalar(select(func.count()).select_from(table)) or 0 for table in Table.metadata.sorted_tables}
+
+
+def differences(engine: Engine) -> list[object]:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        return list(compare_metadata(context, Table.metadata))
+
+
+def checks(engine: Engine) -> dict[str, set[str | None]]:
+    """CHECK constraints by table: autogenerate does not compare them."""
+    inspector = inspect(engine)
+    return {table: {check["name"] for check in inspector.get_check_constraints(table)} for table in Table.metadata.tables}
+
+
+def test_the_migrated_schema_is_that_of_the_models(database):
+    migrate(database)
+    assert differences(database.engine) == []
+    migrated = checks(database.engine)
+    with database.engine.begin() as connection:
+        _downgrade(connection)
+        Table.metadata.create_all(connection)
+    assert migrated == checks(database.engine)
+    assert migrated["jobs"]
+
+
+def test_with_data_in_every_table_it_goes_down_and_up_again(database):
+    migrate(database)
+    fill(database)
+    assert all(counts(database).values()), counts(database)
+    with database.engine.begin() as connection:
+        _downgrade(connection)
+        assert set(inspect(connection).get_table_names()) == {"alembic_version"}
+    migrate(database)
+    assert differences(database.engine) == []
+    assert not any(counts(database).values())
+    fill(database)
+
+
+def test_migrating_a_migrated_database_changes_nothing(database):
+    migrate(database)
+    fill(database)
+    before = counts(database)
+    migrate(database)
+    assert counts(database) == before
+
+
+def test_processes_that_migrate_at_once_all_succeed(empty_url, database):
+    started = [
+        subprocess.Popen([sys.executable, "-c", MIGRATE, empty_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    with contextlib.ExitStack() as stack:
+        for process in started:
+            stack.enter_context(process)
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+        for process in started:
+            assert process.stdin is not None
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+        ends = [process.communicate(timeout=60)[1].decode() for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], ends
+    assert differences(database.engine) == []
+
+
+def test_a_database_newer_than_the_code_is_refused_in_words_and_left_alone(database):
+    migrate(database)
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Conflict, match="at revision 9999, which this release does not know") as caught:
+        migrate(database)
+    assert (caught.value.code, caught.value.hint) == ("state_conflict", "Use the newer release.")
+    with database.engine.connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+
+
+def test_a_migration_that_fails_half_way_leaves_no_table(database):
+    """`transactional DDL`: the first tables are made, then one is in the way."""
+    with database.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE jobs (id INTEGER)"))
+    with pytest.raises(Exception, match="already exists"):
+        migrate(database)
+    assert inspect(database.engine).get_table_names() == ["jobs"]
+
+
+@pytest.mark.parametrize("url", ["sqlite:////proc/none/headstart.db", "postgresql+psycopg://nobody@127.0.0.1:1/none"])
+def test_a_database_that_is_away_is_unavailable(url):
+    try:
+        database = Database(url)
+        migrate(database)
+    except (Unavailable, OSError) as error:
+        assert isinstance(error, Unavailable), error
+        assert error.code == "unavailable"
+    else:
+        pytest.fail("it migrated nothing")
+
+
+def _downgrade(connection: Connection) -> None:
+    command.downgrade(alembic_config(connection), "base")

@@ -1,0 +1,134 @@
+"""Children: they end with their supervisor, and the one that reads uploads can do nothing else."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headstart.settings import child_environment
+from worker.messages import Message
+from worker.process import ChildProcess
+
+SECONDS = 30.0
+
+
+@pytest.fixture
+def reader() -> Iterator[ChildProcess]:
+    child = ChildProcess("reader", child_environment() | {"PYTHONPATH": str(Path(__file__).parents[2])})
+    yield child
+    child.end()
+
+
+def hear(child: ChildProcess) -> Message | None:
+    """The next message, or None when the line closes."""
+    while True:
+        readable, _, _ = select.select([child.socket], [], [], SECONDS)
+        assert readable, "the child says nothing"
+        messages = child.receive()
+        if messages is None:
+            return None
+        if messages:
+            return messages[0]
+
+
+def ask(child: ChildProcess, source: Path, **changes: Any) -> Message | None:
+    assert hear(child) == {"say": "ready"}
+    request = {
+        "do": "dataset",
+        "source": str(source),
+        "target": str(source.with_suffix(".arrow")),
+        "format": source.suffix[1:],
+        "types": {},
+        "max_problems": 10,
+        "memory_bytes": 2**30,
+        "cpu_seconds": 20,
+        "file_bytes": 2**30,
+    }
+    assert child.send(request | changes)
+    return hear(child)
+
+
+def write(tmp_path: Path, name: str, content: bytes) -> Path:
+    path = tmp_path / name
+    path.write_bytes(content)
+    return path
+
+
+def test_good_file_becomes_a_table_and_the_reader_ends(reader: ChildProcess, tmp_path: Path):
+    message = ask(reader, write(tmp_path, "a.csv", b"text,label\na,x\nb,y\n"))
+    assert message is not None
+    assert message["profile"]["rows"] == 2
+    assert (tmp_path / "a.arrow").exists()
+    assert hear(reader) is None
+    assert reader.exit_status() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("deep.jsonl", b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "too_deep"),
+        ("ragged.csv", b"a,b\n1\n", "ragged_row"),
+        ("latin.csv", b"a,b\n\xe9,1\n", "not_utf8"),
+    ],
+)
+def test_hostile_file_gets_words_and_leaves_no_table(reader: ChildProcess, tmp_path: Path, name: str, content: bytes, code: str):
+    path = write(tmp_path, name, content)
+    message = ask(reader, path)
+    assert message is not None
+    assert (message["say"], message["failure"]["code"]) == ("failed", code)
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_table_larger_than_allowed_is_disk_full_and_leaves_no_table(reader: ChildProcess, tmp_path: Path):
+    rows = b"".join(b"%d,%d\n" % (n, n) for n in range(50_000))
+    message = ask(reader, write(tmp_path, "large.csv", b"a,b\n" + rows), file_bytes=10_000)
+    assert message is not None
+    assert message["failure"]["code"] == "disk_full"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["large.csv"]
+
+
+def test_child_ends_when_its_line_closes(reader: ChildProcess):
+    assert hear(reader) == {"say": "ready"}
+    reader.socket.close()
+    for _ in range(int(SECONDS * 20)):
+        if reader._process.poll() is not None:
+            return
+        time.sleep(0.05)
+    pytest.fail("the child lives on without a supervisor")
+
+
+def test_child_ends_when_its_supervisor_is_killed():
+    script = (
+        "import sys, time; from worker.process import ChildProcess; from headstart.settings import child_environment\n"
+        "child = ChildProcess('reader', child_environment() | {'PYTHONPATH': sys.argv[1]}); print(child.pid, flush=True); time.sleep(60)"
+    )
+    root = str(Path(__file__).parents[2])
+    supervisor = subprocess.Popen([sys.executable, "-c", script, root], stdout=subprocess.PIPE, text=True, cwd=root)
+    assert supervisor.stdout is not None
+    with supervisor.stdout:
+        child = int(supervisor.stdout.readline())
+        supervisor.kill()
+        supervisor.wait()
+    for _ in range(int(SECONDS * 20)):
+        try:
+            os.kill(child, 0)
+            if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return
+        except (ProcessLookupError, FileNotFoundError):
+            return
+        time.sleep(0.05)
+    pytest.fail("the child lives on without a supervisor")
+
+
+def test_child_sees_no_setting_and_no_secret():
+    environment = child_environment()
+    assert not [name for name in environment if name.startswith("HEADSTART_")]
+    assert environment["HF_HUB_OFFLINE"] == "1"

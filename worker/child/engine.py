@@ -1,0 +1,117 @@
+"""The engine role: registers backbones and runs jobs; stays warm from one attempt to the next."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from pathlib import Path
+
+import torch
+
+from headstart.blobs.local import LocalBlobs
+from headstart.engine import hardware
+from headstart.engine.backbones.anatomy import read_anatomy
+from headstart.engine.backbones.importing import import_folder
+from headstart.engine.backbones.loading import Backbone, load_backbone, verify_files
+from headstart.engine.faults import told_in_words
+from headstart.engine.run import run_job
+from headstart.errors import HeadstartError
+from headstart.specs.backbones import Anatomy
+from headstart.specs.jobs import JobSpec, JobStatus
+from headstart.specs.plans import Plan
+from worker.child.channel import Channel, Serve
+from worker.failpoints import reach
+from worker.messages import Message
+
+KEPT_BACKBONES = 2
+"""Backbones that stay loaded between attempts."""
+
+_loaded: OrderedDict[str, Backbone] = OrderedDict()
+
+
+def prepare(channel: Channel) -> Serve:
+    channel.say("ready", hardware=hardware.measure().model_dump(mode="json"))
+    return serve
+
+
+def serve(request: Message, channel: Channel) -> None:
+    if request["threads"]:
+        torch.set_num_threads(request["threads"])
+    with told_in_words():
+        {"backbone": register, "job": adapt}[request["do"]](request, channel)
+
+
+def register(request: Message, channel: Channel) -> None:
+    """Copy a backbone's folder into the blobs and write down its anatomy."""
+    blobs = LocalBlobs(Path(request["blobs"]))
+    root = None if request["root"] is None else Path(request["root"])
+    blobs.delete(request["staging"])
+    try:
+        with blobs.write_folder(request["staging"]) as folder:
+            files = import_folder(Path(request["source"]), folder, max_bytes=request["max_bytes"], root=root)
+        anatomy = read_anatomy(blobs.path(request["staging"]), files, request["license"])
+    except BaseException:
+        blobs.delete(request["staging"])
+        raise
+    kept = f"{request['folder']}/{anatomy.sha256}"
+    if blobs.exists(kept) and not _is_whole(blobs.path(kept), anatomy):
+        blobs.delete(kept)
+    blobs.move(request["staging"], kept)
+    channel.say("done", anatomy=anatomy.model_dump(mode="json"))
+
+
+def _is_whole(folder: Path, anatomy: Anatomy) -> bool:
+    try:
+        verify_files(folder, anatomy)
+    except HeadstartError:
+        return False
+    return True
+
+
+def adapt(request: Message, channel: Channel) -> None:
+    """Carry out a job's plan; the artifact's folder appears whole, or not at all."""
+    stages = _Stages(channel, request["failpoint"])
+    reach(JobStatus.PREPARING, request["failpoint"])
+    blobs = LocalBlobs(Path(request["blobs"]))
+    anatomy = Anatomy.model_validate(request["anatomy"])
+    blobs.delete(request["artifact"])
+    with blobs.write_folder(request["artifact"]) as folder:
+        outcome = run_job(
+            job_id=request["job"],
+            workspace=request["workspace"],
+            spec=JobSpec.model_validate(request["spec"]),
+            plan=Plan.model_validate(request["plan"]),
+            backbone=_backbone(Path(request["backbone"]), anatomy),
+            table_path=Path(request["table"]),
+            dataset_sha256=request["dataset_sha256"],
+            cache_root=Path(request["cache"]),
+            artifact_folder=folder,
+            reporter=stages,
+            clock=time.perf_counter,
+            created_at=request["created_at"],
+            table_sha256=request["table_sha256"],
+            cache_bytes=request["cache_bytes"],
+        )
+    channel.say("done", outcome=outcome.model_dump(mode="json"))
+
+
+class _Stages:
+    """The engine's reporter: the channel, with the failpoint of each stage."""
+
+    def __init__(self, channel: Channel, failpoint: str | None) -> None:
+        self._failpoint = failpoint
+        self._channel = channel
+        self.progress, self.event = channel.progress, channel.event
+
+    def stage(self, status: JobStatus) -> None:
+        self._channel.stage(status)
+        reach(status, self._failpoint)
+
+
+def _backbone(folder: Path, anatomy: Anatomy) -> Backbone:
+    if anatomy.sha256 not in _loaded:
+        while len(_loaded) >= KEPT_BACKBONES:
+            _loaded.popitem(last=False)
+        _loaded[anatomy.sha256] = load_backbone(folder, anatomy)
+    _loaded.move_to_end(anatomy.sha256)
+    return _loaded[anatomy.sha256]

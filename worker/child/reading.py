@@ -1,0 +1,46 @@
+"""The reader role: one untrusted upload, in a process that can do nothing else; used once."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+
+from headstart.blobs.local import file_sha256
+from headstart.data.limits import ReadLimits, confine
+from headstart.data.reading import InvalidDataset, read_dataset
+from headstart.errors import EngineFault
+from worker.child.channel import Channel, Serve
+from worker.messages import Message
+
+OPEN_FILES = 64
+
+
+def prepare(channel: Channel) -> Serve:
+    channel.say("ready")
+    return serve
+
+
+def serve(request: Message, channel: Channel) -> None:
+    """Read one dataset and exit."""
+    confine(request["memory_bytes"], request["cpu_seconds"], request["file_bytes"], OPEN_FILES)
+    try:
+        profile = read_dataset(
+            Path(request["source"]),
+            Path(request["target"]),
+            format=request["format"],
+            types=request["types"],
+            limits=ReadLimits(max_kept_problems=request["max_problems"]),
+        )
+        digest = file_sha256(Path(request["target"]))
+        channel.say("done", profile=profile.model_copy(update={"table_sha256": digest}).model_dump(mode="json"))
+    except InvalidDataset as invalid:
+        problems = [problem.model_dump() for problem in invalid.problems]
+        channel.failed(invalid, problems=problems, problem_count=invalid.problem_count)
+    except MemoryError:
+        channel.failed(EngineFault("out_of_memory", "Reading the file takes more memory than is allowed.", "Split the file."))
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise
+        channel.failed(EngineFault("disk_full", "There was no room to store the table.", "Free some space, then upload again."))
+    sys.exit(0)
