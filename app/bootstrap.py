@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.services import Services
 from headstart.blobs.atomic import sync_folder
 from headstart.specs.workspaces import CreateWorkspace
-from headstart.store import keys, workspaces
+from headstart.store import belonging, keys, workspaces
 
 log = structlog.get_logger()
 
@@ -30,10 +30,15 @@ def write_credentials(services: Services, url: str) -> None:
 
 
 def ensure_workspace(services: Services) -> None:
-    """Make the operator's workspace if there is none; two processes may try at once, the database lets one write at a time."""
+    """Make the operator's workspace if there is none, and mark the blob folder as this installation's.
+
+    Two processes may try at once, the database lets one write at a time.
+    """
     with services.database.write() as session:
-        if workspaces.first_workspace(session) is None:
-            workspaces.create_workspace(session, CreateWorkspace(name=workspaces.FIRST), now=services.clock())
+        first = workspaces.first_workspace(session)
+        if first is None:
+            first = workspaces.create_workspace(session, CreateWorkspace(name=workspaces.FIRST), now=services.clock())
+    belonging.claim(services.blobs, first.id)
 
 
 def _kept_key(path: Path) -> str | None:

@@ -45,4 +45,4 @@ class Services:
 
 
 def open_services(settings: Settings) -> Services:
-    return Services(settings, Database(settings.database), LocalBlobs(settings.blobs), Doorbell(settings))
+    return Services(settings, Database(settings.database), LocalBlobs(settings.blob_folder), Doorbell(settings))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from headstart.demos import DEMO_BACKBONES
 from headstart.errors import BadInput, Fault, closest, listing, quote
 from headstart.settings import Settings
+from headstart.sources import find_folder
 
 
 def check_source(source: str, settings: Settings) -> None:
-    """Refuse what no worker could find.
+    """Refuse what no worker could find. The folders are the worker's: one that is elsewhere judges them itself when it reads them.
 
     Raises:
         BadInput: `backbone_not_found`; the same for a folder outside the roots and for one that is not there.
@@ -19,7 +17,7 @@ def check_source(source: str, settings: Settings) -> None:
     kind, _, rest = source.partition(":")
     if kind == "demo":
         _check_demo(rest)
-    elif not any(_is_below(root, rest) for root in settings.backbone_roots):
+    elif settings.worker == "here" and find_folder(settings.backbone_roots, rest) is None:
         hint = (
             "The folder must lie below one of HEADSTART_BACKBONE_ROOTS."
             if settings.backbone_roots
@@ -33,13 +31,6 @@ def _check_demo(name: str) -> None:
         near = closest(name, DEMO_BACKBONES)
         hint = f"Did you mean 'demo:{near[0]}'? " if near else ""
         raise _not_found(f"There is no demo backbone {quote(name)}.", f"{hint}There are: {listing(list(DEMO_BACKBONES))}.")
-
-
-def _is_below(root: Path, inner: str) -> bool:
-    """Whether `inner` is a folder that really lies below `root`, links followed."""
-    real = os.path.realpath(root.expanduser())
-    path = os.path.realpath(Path(real, inner))
-    return path != real and os.path.commonpath([real, path]) == real and Path(path).is_dir()
 
 
 def _not_found(message: str, hint: str) -> BadInput:

@@ -24,7 +24,13 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    home: Path = Field(default=Path("~/.headstart"), description="Folder of this installation: database, blobs, cache, queue, credentials.")
+    home: Path = Field(default=Path("~/.headstart"), description="Folder of this machine's own: database, cache, queue, credentials.")
+    blobs: Path | None = Field(
+        default=None, description="Folder of uploads and artifacts, shared by the API and all workers; unset: `blobs` in the home folder."
+    )
+    worker: Literal["here", "elsewhere"] = Field(
+        default="here", description="Whether `headstart up` runs a worker beside the API; `elsewhere` leaves that to `headstart worker`."
+    )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(default=8321, ge=0, le=65535, description="Port the API listens on; 0 takes a free one.")
     database_url: str | None = Field(default=None, description="SQLAlchemy URL; unset: SQLite in the home folder.")
@@ -32,8 +38,10 @@ class Settings(BaseSettings):
     broker_prefix: str = Field(
         default="headstart:", max_length=64, description="What every key of ours begins with in a Redis that others use too."
     )
-    backbone_roots: list[Path] = Field(default=[], description="JSON list of folders below which `path:` backbones may lie; empty: none.")
-    assets: Path | None = Field(default=None, description="Where `make install` put the demo backbones; unset: the user's cache folder.")
+    backbone_roots: list[Path] = Field(
+        default=[], description="JSON list of a worker's folders below which `path:` backbones may lie; empty: none."
+    )
+    assets: Path | None = Field(default=None, description="Where a worker finds the demo backbones; unset: the user's cache folder.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe log line that is written.")
     log_format: Literal["console", "json"] = Field(default="console", description="How log lines look.")
 
@@ -46,7 +54,7 @@ class Settings(BaseSettings):
     resident_bytes: int = Field(default=4 * GIB, ge=64 * MIB, description="Backbones and heads kept loaded for serving.")
 
     beat_seconds: float = Field(default=5.0, gt=0, description="How often a worker renews its lease.")
-    lease_seconds: float = Field(default=30.0, gt=0, description="A lease not renewed for so long is lost.")
+    lease_seconds: float = Field(default=30.0, gt=0, description="A lease not renewed for so long is lost; the same for all workers.")
     poll_seconds: float = Field(
         default=15.0, gt=0, le=60, description="How long a worker waits for the doorbell before it looks by itself."
     )
@@ -73,7 +81,7 @@ class Settings(BaseSettings):
             raise ValueError("stall_seconds must not be below lease_seconds")
         if self.broker_url is not None and self.broker_url.startswith("filesystem:"):
             raise ValueError("leave broker_url unset for the queue folder; stock filesystem:// loses its worker to one torn file")
-        if self.database_url is not None and self.database_url.startswith("sqlite") and ":memory:" in self.database_url:
+        if self.database_url is not None and self.database_url.startswith("sqlite") and _in_memory(self.database_url):
             raise ValueError("an in-memory database is not shared by the API and the worker")
         return self
 
@@ -87,8 +95,8 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.folder / 'headstart.db'}"
 
     @property
-    def blobs(self) -> Path:
-        return self.folder / "blobs"
+    def blob_folder(self) -> Path:
+        return self.folder / "blobs" if self.blobs is None else self.blobs.expanduser().absolute()
 
     @property
     def cache(self) -> Path:
@@ -111,6 +119,10 @@ class Settings(BaseSettings):
         """These settings as environment variables, for a process to be started."""
         values = self.model_dump(mode="json", exclude_none=True)
         return {PREFIX + name.upper(): value if isinstance(value, str) else _json(value) for name, value in values.items()}
+
+
+def _in_memory(url: str) -> bool:
+    return ":memory:" in url or "mode=memory" in url or not url.partition("://")[2].strip("/")
 
 
 INHERITED = (

@@ -37,7 +37,7 @@ def document() -> str:
     """The OpenAPI document as text: keys sorted, so that a change shows where it is."""
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home))
-        services = Services(settings, Database(settings.database), LocalBlobs(settings.blobs), NoBell())
+        services = Services(settings, Database(settings.database), LocalBlobs(settings.blob_folder), NoBell())
         return json.dumps(create_both(services).openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

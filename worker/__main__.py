@@ -16,6 +16,7 @@ from headstart.processes import CANNOT_START, die_with_parent
 from headstart.settings import load_settings
 from headstart.store.database import Database
 from headstart.store.migrate import migrate
+from worker import alone
 from worker.listening import listen
 from worker.supervisor import Supervisor
 
@@ -28,6 +29,7 @@ FAILED = 70
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     parser.add_argument("--parent", type=int, help="pid of the process that supervises this one; end when it does")
+    parser.add_argument("--alone", action="store_true", help="the API is elsewhere: make sure of what the two must share")
     arguments = parser.parse_args()
     if arguments.parent is not None:
         die_with_parent(arguments.parent)
@@ -38,8 +40,12 @@ def main() -> int:
         return CANNOT_START
     logs.configure(settings, "worker")
     try:
+        if arguments.alone:
+            alone.check_settings(settings)
         database = Database(settings.database)
         migrate(database)
+        if arguments.alone:
+            alone.check_shared(settings, database)
         supervisor = Supervisor(settings, database)
         celery = make_celery(settings)
     except Unavailable as error:

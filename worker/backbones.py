@@ -11,6 +11,7 @@ from headstart import demos
 from headstart.blobs.local import LocalBlobs
 from headstart.errors import BadInput, EngineFault, Unavailable
 from headstart.settings import Settings
+from headstart.sources import find_folder
 from headstart.specs.backbones import Anatomy
 from headstart.specs.problems import Failure
 from headstart.store import backbones, leases
@@ -69,9 +70,11 @@ def _source(source: str, settings: Settings) -> tuple[Path, Path | None, str | N
         try:
             folder = demos.backbone_folder(settings.assets or demos.default_assets_root(), name)
         except Unavailable as error:  # for the worker that word means the database
-            raise EngineFault(error.code, error.message, error.hint) from error
+            hint = "Run `python -m headstart.demos` on the worker's machine, then delete this backbone and register it again."
+            raise EngineFault(error.code, error.message, hint) from error
         return folder, None, demos.DEMO_BACKBONES[name].license
-    for root in settings.backbone_roots:
-        if (root / name).is_dir():
-            return root / name, root, None
-    raise BadInput("backbone_not_found", "The folder is not there any more.", "Put it back below a backbone root, and register it again.")
+    found = find_folder(settings.backbone_roots, name)
+    if found is None:
+        message = "The worker finds no such folder."
+        raise BadInput("backbone_not_found", message, "It must lie below one of the worker's HEADSTART_BACKBONE_ROOTS.")
+    return found.folder, found.root, None

@@ -54,7 +54,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, database: Database, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._settings, self._database, self._now = settings, database, monotonic
-        self._blobs = LocalBlobs(settings.blobs)
+        self._blobs = LocalBlobs(settings.blob_folder)
         self.owner = f"{socket.gethostname()}/{os.getpid()}/{new_id('evt')[-6:]}"
         self._slots = [
             Slot("reader", tuple(kind for kind, work in WORK.items() if work.role == "reader")),

@@ -1,41 +1,29 @@
-"""Running an installation: `up` supervises the API and a worker as processes of their own, `down` stops them."""
+"""Running an installation: `up` supervises the API and a worker, `work` a worker alone, as processes of their own; `down` stops them."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
-import structlog
 
 from headstart import logs
+from headstart.cli.supervision import Supervision, holder, only_one, stop
 from headstart.client.credentials import find_credentials
-from headstart.errors import Conflict, HeadstartError, Unavailable
-from headstart.processes import CANNOT_START
+from headstart.errors import HeadstartError, Unavailable
 from headstart.settings import Settings, load_settings, server_environment
-
-log = structlog.get_logger()
 
 READY_SECONDS = 90.0
 """How long a fresh start may take until the API and a worker are ready."""
 
-RESTART_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
-"""Pause before a process that ended is started again; back to the first once one has run for `STEADY_SECONDS`."""
+UP, WORK = "up", "work"
+"""The two things that may run in a home, each once; a file with its pid is in the run folder."""
 
-STEADY_SECONDS = 10.0
-"""What cannot run ends sooner; what ran so long was stopped from outside."""
-
-STOP_SECONDS = 20.0
-LOCK_SECONDS = 1.0
+API, WORKER = {"api": ["app"]}, {"worker": ["worker"]}
+LONE_WORKER = {"worker": ["worker", "--alone"]}
 
 
 def settings_for(home: Path | None, **overrides: object) -> Settings:
@@ -44,17 +32,35 @@ def settings_for(home: Path | None, **overrides: object) -> Settings:
 
 
 def up(home: Path | None, **overrides: object) -> None:
-    """Run in this process until SIGTERM or SIGINT.
+    """Run the API, and a worker unless that is elsewhere, until SIGTERM or SIGINT.
 
     Raises:
         Conflict: it runs already.
         Unavailable: a process cannot be started at all.
     """
     settings = settings_for(home, **overrides)
-    logs.configure(settings, "up")
+    _run(UP, "Headstart", settings, API | WORKER if settings.worker == "here" else API)
+
+
+def work(home: Path | None, **overrides: object) -> None:
+    """Run a worker alone, until SIGTERM or SIGINT; the API is another's affair, as a rule on another machine.
+
+    Raises:
+        Conflict: one runs already in this home.
+        Unavailable: it cannot be started at all.
+    """
+    _run(WORK, "A worker", settings_for(home, **overrides), LONE_WORKER)
+
+
+def _run(name: str, what: str, settings: Settings, modules: dict[str, list[str]]) -> None:
+    logs.configure(settings, name)
     settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _only_one(settings):
-        Installation(settings).run()
+    with only_one(_pid_file(settings, name), what):
+        Supervision(settings, modules).run()
+
+
+def _pid_file(settings: Settings, name: str) -> Path:
+    return settings.run / f"{name}.pid"
 
 
 def up_in_background(home: Path | None, **overrides: object) -> bool:
@@ -64,7 +70,7 @@ def up_in_background(home: Path | None, **overrides: object) -> bool:
         Unavailable: it did not become ready; the message names the log.
     """
     settings = settings_for(home, **overrides)
-    if running_pid(settings) is not None:
+    if holder(_pid_file(settings, UP)) is not None:
         wait_until_ready(settings, READY_SECONDS)
         return False
     settings.run.mkdir(parents=True, exist_ok=True)
@@ -91,32 +97,10 @@ def up_in_background(home: Path | None, **overrides: object) -> bool:
 
 
 def down(home: Path | None) -> bool:
-    """Stop the installation in `home` and wait until it has stopped; gives False when none ran."""
+    """Stop what runs in `home`, `up` and a lone worker alike, and wait until it has stopped; gives False when nothing ran."""
     settings = settings_for(home)
-    pid = running_pid(settings)
-    if pid is None:
-        return False
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS + 10
-    while running_pid(settings) == pid:
-        if time.monotonic() > deadline:
-            raise Conflict("state_conflict", f"Process {pid} has not stopped.", "Look at its log, or end it by its pid.")
-        time.sleep(0.1)
-    return True
-
-
-def running_pid(settings: Settings) -> int | None:
-    """The pid of the `up` that runs in this home. A pid file whose lock nobody holds is stale, whatever pid it names."""
-    try:
-        with open(_pid_file(settings), "rb+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return int(file.read() or b"0") or None
-    except (FileNotFoundError, ValueError):
-        pass
-    return None
+    stopped = [stop(_pid_file(settings, name)) for name in (UP, WORK)]
+    return any(stopped)
 
 
 def wait_until_ready(
@@ -142,109 +126,3 @@ def wait_until_ready(
                 return url
         time.sleep(0.1)
     raise Unavailable("unavailable", f"Headstart was not ready after {seconds:g} seconds.")
-
-
-@dataclass
-class _Part:
-    """One supervised process."""
-
-    name: str
-    command: list[str]
-    process: subprocess.Popen[bytes] | None = None
-    started_at: float = 0.0
-    start_at: float = 0.0
-    failures: int = 0
-    status: int = field(default=0)
-
-
-class Installation:
-    """The API and a worker: started, started again when they end, stopped together."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        parent = ["--parent", str(os.getpid())]
-        self._parts = [
-            _Part("api", [sys.executable, "-m", "app", *parent]),
-            _Part("worker", [sys.executable, "-m", "worker", *parent]),
-        ]
-        self._stopping = threading.Event()
-
-    def run(self) -> None:
-        """Until SIGTERM or SIGINT. Children are started from this thread, to which the kernel ties their lives."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stopping.set())
-        environment = server_environment(self._settings)
-        try:
-            while not self._stopping.is_set():
-                for part in self._parts:
-                    self._tend(part, environment)
-                self._stopping.wait(0.1)
-        finally:
-            self._stop()
-
-    def _tend(self, part: _Part, environment: dict[str, str]) -> None:
-        now = time.monotonic()
-        if part.process is None:
-            if now >= part.start_at:
-                part.process, part.started_at = subprocess.Popen(part.command, stdin=subprocess.DEVNULL, env=environment), now
-                log.info("process_started", part=part.name, pid=part.process.pid)
-            return
-        status = part.process.poll()
-        if status is None:
-            return
-        if status == CANNOT_START:
-            raise Unavailable("unavailable", f"The {part.name} cannot start.", "The line above says why.")
-        part.failures = 0 if now - part.started_at > STEADY_SECONDS else part.failures + 1
-        pause = RESTART_PAUSES[min(part.failures, len(RESTART_PAUSES)) - 1] if part.failures else 0.0
-        log.warning("process_ended", part=part.name, status=status, again_in_seconds=pause)
-        part.process, part.start_at = None, now + pause
-
-    def _stop(self) -> None:
-        """SIGTERM to both at once, SIGKILL to what is left after `STOP_SECONDS`."""
-        alive = [part.process for part in self._parts if part.process is not None and part.process.poll() is None]
-        for process in alive:
-            process.terminate()
-        deadline = time.monotonic() + STOP_SECONDS
-        for process in alive:
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                log.warning("process_killed", pid=process.pid)
-                process.kill()
-                process.wait()
-        log.info("stopped")
-
-
-def _pid_file(settings: Settings) -> Path:
-    return settings.run / "up.pid"
-
-
-def _lock_within(file: int, seconds: float) -> None:
-    """Take the lock; whoever only looks holds it for a moment, so a first refusal says little."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
-@contextmanager
-def _only_one(settings: Settings) -> Iterator[None]:
-    """Hold the lock of the pid file; the kernel lets it go when this process ends, however it ends."""
-    settings.run.mkdir(parents=True, exist_ok=True)
-    file = os.open(_pid_file(settings), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            _lock_within(file, LOCK_SECONDS)
-        except BlockingIOError:
-            message = f"Headstart runs already in {settings.folder}."
-            raise Conflict("state_conflict", message, "`headstart down` stops it.") from None
-        os.ftruncate(file, 0)
-        os.pwrite(file, str(os.getpid()).encode(), 0)
-        yield
-        os.ftruncate(file, 0)
-    finally:
-        os.close(file)

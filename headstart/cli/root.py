@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from headstart import __version__
-from headstart.cli import backbones, datasets, jobs, keys, models, workspaces
-from headstart.cli.session import Home, Json, Options
+from headstart.cli import backbones, datasets, jobs, keys, models, tables, workspaces
+from headstart.cli.session import Home, Json, Options, session
+from headstart.client import health as calls
 from headstart.errors import Unavailable
 
 app = typer.Typer(
@@ -50,6 +51,14 @@ def options(
     context.obj = Options(url, key, home, as_json)
 
 
+Database = Annotated[str | None, typer.Option(metavar="URL", help="postgresql+psycopg://… [default: SQLite in the home folder].")]
+Broker = Annotated[str | None, typer.Option(metavar="URL", help="redis://… or amqp://… [default: a queue folder].")]
+Blobs = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder of uploads and artifacts, for API and workers alike [default: `blobs` in the home folder]."),
+]
+
+
 @app.command()
 def up(
     context: typer.Context,
@@ -57,22 +66,36 @@ def up(
     home: Home = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one [default: 8321].")] = None,
-    database: Annotated[
-        str | None, typer.Option(metavar="URL", help="postgresql+psycopg://… [default: SQLite in the home folder].")
-    ] = None,
-    broker: Annotated[str | None, typer.Option(metavar="URL", help="redis://… or amqp://… [default: a queue folder].")] = None,
+    database: Database = None,
+    broker: Broker = None,
+    blobs: Blobs = None,
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="Run the API alone; `headstart worker` is run elsewhere.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Start it in the background, and return once it is ready.")] = False,
 ) -> None:
     """Run an installation on this machine, until it is stopped. Needs headstart[server]."""
     installation = _installation()
     start = installation.up_in_background if detach else installation.up
-    start(home=_home(context, home), host=host, port=port, database_url=database, broker_url=broker)
+    worker = "elsewhere" if no_worker else None
+    start(home=_home(context, home), host=host, port=port, database_url=database, broker_url=broker, blobs=blobs, worker=worker)
+
+
+@app.command()
+def worker(context: typer.Context, *, home: Home = None, database: Database = None, broker: Broker = None, blobs: Blobs = None) -> None:
+    """Run a worker alone, until it is stopped: with the API it shares the database, the broker and the blobs. Needs headstart[server]."""
+    _installation().work(home=_home(context, home), database_url=database, broker_url=broker, blobs=blobs)
 
 
 @app.command()
 def down(context: typer.Context, *, home: Home = None) -> None:
-    """Stop the installation on this machine."""
+    """Stop what runs in a home folder on this machine: an installation, or a worker alone."""
     _installation().down(home=_home(context, home))
+
+
+@app.command()
+def health(context: typer.Context, *, as_json: Json = False) -> None:
+    """Ask the server whether it is ready."""
+    with session(context, as_json=as_json) as here:
+        here.show(calls.get_health(), lambda parts: tables.facts(list(parts.items())))
 
 
 def _installation() -> ModuleType:

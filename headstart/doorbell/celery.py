@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from celery import Celery
 from kombu.transport import get_transport_cls
+from kombu.utils.url import parse_url
 
 from headstart.doorbell import transport
+from headstart.errors import BadInput
 from headstart.settings import Settings
 
 QUEUE = "headstart"
@@ -13,8 +15,14 @@ TASK = "headstart.ring"
 
 
 def make_celery(settings: Settings) -> Celery:
-    """Celery on the configured broker, or on the queue folder of the home folder."""
+    """Celery on the configured broker, or on the queue folder of the home folder.
+
+    Raises:
+        BadInput: the broker's URL cannot be used.
+    """
     transport.register()
+    if settings.broker_url is not None:
+        _check(settings.broker_url)
     options: dict[str, object] = {"socket_timeout": 5, "socket_connect_timeout": 2, "global_keyprefix": settings.broker_prefix}
     if settings.broker_url is None:
         options = {"folder": str(settings.queue), "polling_interval": 0.1}
@@ -36,6 +44,17 @@ def make_celery(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1,
         worker_redirect_stdouts=False,
     )
-    if settings.broker_url is not None:
-        get_transport_cls(settings.broker_url.partition(":")[0])  # a URL that nothing can serve is refused now, not at the first message
     return app
+
+
+def _check(url: str) -> None:
+    """Refuse now, and not at the first message, what nothing here can serve."""
+    scheme, separator, _ = url.partition("://")
+    try:
+        parse_url(url)
+        known = separator != "" and get_transport_cls(scheme) is not None
+    except (KeyError, ValueError, ImportError):
+        known = False
+    if not known:
+        hint = "It looks like redis://HOST:6379/0 or amqp://USER:PASSWORD@HOST/VHOST; unset, it is a queue folder."
+        raise BadInput("invalid_field", "HEADSTART_BROKER_URL is not the URL of a broker that is known here.", hint)

@@ -23,6 +23,8 @@ log = structlog.get_logger()
 SCHEME = "headstart-folder"
 SUFFIX = ".ring"
 
+MOST_WAITING = 1000
+"""Where no worker hears, one ring more says nothing new."""
 
 MOST_BYTES = 2**16
 """A ring is a few hundred bytes; what is larger is not ours."""
@@ -47,6 +49,8 @@ class Channel(filesystem.Channel):
         return [routing_key]
 
     def _put(self, queue: str, message: Any, **_: Any) -> None:  # type: ignore[override] # noqa: ANN401 - kombu passes routing words
+        if self._size(queue) >= MOST_WAITING:
+            return
         name = f"{time.time_ns():020d}_{uuid.uuid4().hex}.{queue}{SUFFIX}"
         temporary = self.folder / f".{name}"
         try:

@@ -7,18 +7,21 @@ with BUSY_SNAPSHOT, whatever the busy timeout says.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from headstart.errors import Unavailable
+from headstart.errors import BadInput, Unavailable, quote
+from headstart.store import postgres
+from headstart.store.filesystems import NETWORK, filesystem_of, read_mounts
 
 log = structlog.get_logger()
 
@@ -33,12 +36,27 @@ def wal_is_safe(version: tuple[int, int, int]) -> bool:
     return any(version[:2] == fixed[:2] and version >= fixed for fixed in WAL_RESET_FIXES)
 
 
-class Database:
-    """`read()` and `write()` are transactions; nothing else commits."""
+DRIVERS = frozenset({"sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg"})
+EXAMPLE = "It looks like postgresql+psycopg://USER:PASSWORD@HOST/NAME; unset, it is SQLite in the home folder."
 
-    def __init__(self, url: str) -> None:
-        self.url = make_url(url)
-        self.engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url)
+AWAY = (OperationalError, InternalError, InterfaceError, PoolTimeout)
+"""What SQLAlchemy raises when the database is down, read-only, failing over, locked too long or out of connections."""
+
+SHUN_SECONDS = 1.0
+"""After a server has let somebody wait in vain, nobody else waits for it for so long."""
+
+
+class Database:
+    """`read()` and `write()` are transactions; nothing else commits.
+
+    Raises:
+        BadInput: the URL is none, or names what this service cannot use.
+    """
+
+    def __init__(self, url: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.url = _checked(url)
+        self.engine = _sqlite_engine(url) if self.is_sqlite else postgres.open_engine(self.url)
+        self._monotonic, self._shunned_until = monotonic, float("-inf")
 
     @property
     def is_sqlite(self) -> bool:
@@ -48,7 +66,7 @@ class Database:
     def read(self) -> Iterator[Session]:
         """A session that only reads."""
         with (
-            _worded(),
+            self._worded(),
             self.engine.connect().execution_options(read_only=True) as connection,
             Session(connection, expire_on_commit=False, autoflush=False) as session,
         ):
@@ -57,36 +75,44 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session that is committed when the block ends well and rolled back when it does not."""
-        with _worded(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with self._worded(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
         self.engine.dispose()
 
+    @contextmanager
+    def _worded(self) -> Iterator[None]:
+        if self._monotonic() < self._shunned_until:
+            raise _away()
+        try:
+            yield
+        except AWAY as error:
+            log.warning("database_unavailable", error=type(error).__name__, detail=str(getattr(error, "orig", error)))
+            if postgres.is_silence(getattr(error, "orig", None)):
+                self._shunned_until = self._monotonic() + SHUN_SECONDS
+            raise _away() from error
 
-AWAY = (OperationalError, InternalError, InterfaceError, PoolTimeout)
-"""What SQLAlchemy raises when the database is down, read-only, failing over, locked too long or out of connections."""
+
+def _away() -> Unavailable:
+    return Unavailable("unavailable", "The database did not answer.", "Try again shortly.", retry_after_seconds=2)
 
 
-@contextmanager
-def _worded() -> Iterator[None]:
+def _checked(url: str) -> URL:
     try:
-        yield
-    except AWAY as error:
-        log.warning("database_unavailable", error=type(error).__name__, detail=str(getattr(error, "orig", error)))
-        raise Unavailable("unavailable", "The database did not answer.", "Try again shortly.", retry_after_seconds=2) from error
-
-
-def _postgres_engine(url: str) -> Engine:
-    options = "-c statement_timeout=10s -c lock_timeout=2s -c idle_in_transaction_session_timeout=30s -c timezone=UTC"
-    # a server that hangs is noticed by the kernel: no answer to data or to keep-alives for ten seconds ends the connection
-    network = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
-    return create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=8, pool_timeout=10, connect_args={"options": options} | network)
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise BadInput("invalid_field", "HEADSTART_DATABASE_URL is not a database URL.", EXAMPLE) from None
+    if parsed.drivername not in DRIVERS:
+        message = f"HEADSTART_DATABASE_URL begins with {quote(parsed.drivername)}, which is neither PostgreSQL by psycopg nor SQLite."
+        raise BadInput("invalid_field", message, EXAMPLE)
+    return parsed
 
 
 def _sqlite_engine(url: str) -> Engine:
     path = make_url(url).database
     if path:
+        _refuse_network(Path(path))
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -109,3 +135,10 @@ def _sqlite_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _refuse_network(path: Path) -> None:
+    kind = filesystem_of(path.resolve(), read_mounts())
+    if kind in NETWORK:
+        message = f"The database {path} is on a network file system ({kind}), whose locks SQLite cannot trust."
+        raise BadInput("invalid_field", message, "Keep HEADSTART_HOME on a local disk, or take PostgreSQL: HEADSTART_DATABASE_URL.")

@@ -14,9 +14,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
 
-from headstart.errors import Conflict, Unavailable
-from headstart.store.database import AWAY, Database
+from headstart.errors import BadInput, Conflict, Unavailable
+from headstart.store.database import AWAY, EXAMPLE, Database
+from headstart.store.postgres import lift_limits
 
 log = structlog.get_logger()
 
@@ -38,14 +40,14 @@ def migrate(database: Database) -> None:
     """Upgrade to the newest revision in one transaction; nothing to do is quick.
 
     Raises:
+        BadInput: the database's URL has an option that its driver does not know.
         Conflict: the database is newer than this code.
         Unavailable: the database does not answer.
     """
     _reach(database)
     with _file_lock(database), database.engine.begin() as connection:
         if not database.is_sqlite:
-            for limit in ("lock_timeout", "statement_timeout"):  # the limits of requests; a migration takes what it takes
-                connection.execute(text(f"SET LOCAL {limit} = 0"))
+            lift_limits(connection)
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         _upgrade(connection)
 
@@ -57,6 +59,8 @@ def _reach(database: Database) -> None:
     except AWAY as error:
         log.warning("database_unavailable", error=type(error).__name__, detail=str(getattr(error, "orig", error)))
         raise Unavailable("unavailable", "The database did not answer.", "Start it, or mend HEADSTART_DATABASE_URL.") from error
+    except ProgrammingError as error:
+        raise BadInput("invalid_field", "HEADSTART_DATABASE_URL has an option that cannot be used.", EXAMPLE) from error
 
 
 def _upgrade(connection: Connection) -> None:

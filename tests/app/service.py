@@ -122,7 +122,7 @@ class Running:
 def running(home: Path, *, limits: Limits | None = None, engine: Callable[[], Loads] | None = None, **settings: Any) -> Iterator[Running]:
     """A server with two workspaces: `admin` (the operator), `writer` and `reader` in one, `stranger` (an admin) in the other."""
     configured = Settings(home=home, port=0, shutdown_seconds=2, **settings)
-    services = Services(configured, open_database(configured), LocalBlobs(configured.blobs), CountingBell())
+    services = Services(configured, open_database(configured), LocalBlobs(configured.blob_folder), CountingBell())
     quick = QuickEngine()
     app = create_both(services, serving=Serving(services, engine or (lambda: quick)), limits=limits)
     with services.database.write() as session:

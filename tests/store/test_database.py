@@ -43,7 +43,7 @@ def test_every_sqlite_connection_is_careful(tmp_path):
 def test_a_postgres_session_has_limits(database):
     if database.is_sqlite:
         pytest.skip("settings of PostgreSQL")
-    wanted = {"statement_timeout": "10s", "lock_timeout": "2s", "idle_in_transaction_session_timeout": "30s", "TimeZone": "UTC"}
+    wanted = {"statement_timeout": "3s", "lock_timeout": "2s", "idle_in_transaction_session_timeout": "30s", "TimeZone": "UTC"}
     with database.read() as session:
         assert {name: session.scalar(text(f"SHOW {name}")) for name in wanted} == wanted
 
