@@ -51,8 +51,9 @@ def _check(url: str) -> None:
     """Refuse now, and not at the first message, what nothing here can serve."""
     scheme, separator, _ = url.partition("://")
     try:
-        parse_url(url)
+        database = parse_url(url)["virtual_host"]
         known = separator != "" and get_transport_cls(scheme) is not None
+        known = known and (not scheme.startswith("redis") or (database or "0").isdecimal())
     except (KeyError, ValueError, ImportError):
         known = False
     if not known:

@@ -72,7 +72,7 @@ def filled(service: Service, tmp_path: Path) -> Path:
 
 
 def test_the_table_of_commands_is_whole():
-    assert set(COMMANDS) == set(WIRE) | {("up",), ("down",)}
+    assert set(COMMANDS) == set(WIRE) | {("up",), ("down",), ("worker",), ("health",)}
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, (), ("datasets",), ("models", "alias")], ids=" ".join)
@@ -183,6 +183,12 @@ def test_text_from_the_wire_drives_neither_terminal_nor_markup(say: Say, service
     assert "\x1b" not in out
     assert "\u202e" not in out
     assert "\\x1b[31m[red]x\\u202e" in out
+
+
+def test_health_is_told_and_a_server_that_is_away_is_another_exit_code(say: Say):
+    assert say("health", "--json").json["status"] == "ok"
+    assert "database" in say("health").out
+    assert say("--url", "http://127.0.0.1:9", "health").code == 3
 
 
 def test_version_is_told(say: Say):

@@ -214,7 +214,7 @@ class Service:
             if self.replies:
                 return self.replies.pop(0)
             if seen.path == "/readyz":
-                return Reply(200, {"status": "ready"})
+                return Reply(200, {"status": "ok", "database": "ok", "engine": "ready"})
             if seen.headers.get("authorization") != f"Bearer {KEY}":
                 return problem(401, "unauthenticated", "The key is missing or wrong.", www_authenticate="Bearer")
             for method, pattern, name in _ROUTES:

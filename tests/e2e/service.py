@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,7 @@ class Service:
         return [process for process in self.processes() if words in process.command]
 
     def worker(self) -> Process:
-        return self.find("-m worker --parent")[0]
+        return next(process for process in self.find("-m worker ") if "--parent" in process.command)
 
     def engine_child(self) -> Process:
         return self.find("-m worker.child engine")[0]
@@ -115,16 +115,33 @@ def ready(home: Path) -> bool:
 
 
 @contextmanager
-def running_service(home: Path, **settings: str) -> Iterator[Service]:
+def running_service(home: Path, *arguments: str, **settings: str) -> Iterator[Service]:
     """`headstart up` on a free port; stopped by SIGTERM at the end, after which nothing of it may be left."""
+    with _running(home, ["up", "--home", str(home), "--port", "0", *arguments], lambda _: ready(home), settings) as service:
+        yield service
+
+
+@contextmanager
+def running_worker(
+    home: Path, *arguments: str, behind: Sequence[str] = (), until: Callable[[Service], bool] = Service.has_engine, **settings: str
+) -> Iterator[Service]:
+    """`headstart worker`, started by the command `behind`; stopped in the same way."""
+    with _running(home, ["worker", "--home", str(home), *arguments], until, settings, behind) as service:
+        yield service
+
+
+@contextmanager
+def _running(
+    home: Path, words: Sequence[str], is_ready: Callable[[Service], bool], settings: dict[str, str], behind: Sequence[str] = ()
+) -> Iterator[Service]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | QUICK_LEASES | settings
     home.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "headstart.cli", "up", "--home", str(home), "--port", "0"]
+    command = [*behind, sys.executable, "-m", "headstart.cli", *words]
     with open(home / "log.txt", "ab") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
     service = Service(home, process)
     try:
-        wait_for(lambda: process.poll() is not None or ready(home), START_SECONDS, "a ready service")
+        wait_for(lambda: process.poll() is not None or is_ready(service), START_SECONDS, "a ready service")
         assert process.poll() is None, service.log
         yield service
         service.processes()

@@ -16,6 +16,9 @@ DATABASE = {"sqlalchemy"}
 WEB = {"fastapi", "httpx"}
 
 
+RUNNING = ["headstart.cli.installation", "headstart.cli.supervision"]
+
+
 def modules_of(package: str) -> list[str]:
     folder = ROOT / package.replace(".", "/")
     return [package, *(f"{package}.{module.name}" for module in pkgutil.iter_modules([str(folder)]) if module.name != "__main__")]
@@ -23,8 +26,8 @@ def modules_of(package: str) -> list[str]:
 
 CASES = {
     "client": (modules_of("headstart.client"), HEAVY | SERVER),
-    "cli": ([name for name in modules_of("headstart.cli") if name != "headstart.cli.installation"], HEAVY | SERVER),
-    "up and down": (["headstart.cli.installation"], HEAVY | (SERVER - {"pydantic_settings", "structlog"})),
+    "cli": ([name for name in modules_of("headstart.cli") if name not in RUNNING], HEAVY | SERVER),
+    "up, worker and down": (RUNNING, HEAVY | (SERVER - {"pydantic_settings", "structlog"})),
     "specs": (modules_of("headstart.specs"), HEAVY | SERVER | WEB),
     "blobs": (modules_of("headstart.blobs"), HEAVY | DATABASE | WEB),
     "store": (modules_of("headstart.store"), HEAVY | WEB),
