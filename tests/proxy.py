@@ -11,6 +11,12 @@ from typing import Any
 PIECE = 1 << 16
 
 
+def _set() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 class Proxy:
     """Forwards `port` to a server on `upstream`; lives in an event loop on a thread of its own."""
 
@@ -22,8 +28,7 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._flowing = _set()
         self.port = 0
         self.heal()
 
@@ -34,6 +39,11 @@ class Proxy:
     def stall(self) -> None:
         """Take connections and bytes, and pass nothing on: whoever waits for an answer waits for ever."""
         self._loop.call_soon_threadsafe(self._flowing.clear)
+
+    def strand(self) -> None:
+        """Stall the connections that there are, for ever; new ones are served: what a firewall does that has forgotten them."""
+        self.stall()
+        self._flowing = _set()
 
     def heal(self) -> None:
         """Go on: what was stalled arrives, what was cut can be connected to again, on the same port."""
@@ -69,11 +79,12 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         self._writers.add(writer)
+        flowing = self._flowing
         try:
-            await self._flowing.wait()
+            await flowing.wait()
             inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
             self._writers.add(inner_writer)
-            await asyncio.gather(self._pipe(reader, inner_writer), self._pipe(inner_reader, writer))
+            await asyncio.gather(self._pipe(reader, inner_writer, flowing), self._pipe(inner_reader, writer, flowing))
             self._writers.discard(inner_writer)
         except (OSError, asyncio.CancelledError):
             pass
@@ -82,10 +93,10 @@ class Proxy:
             self._tasks.discard(task)
             writer.transport.abort()
 
-    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event) -> None:
         try:
             while piece := await reader.read(PIECE):
-                await self._flowing.wait()
+                await flowing.wait()
                 writer.write(piece)
                 await writer.drain()
         finally:

@@ -40,14 +40,13 @@ def main() -> int:
         return CANNOT_START
     logs.configure(settings, "worker")
     try:
+        celery, database = make_celery(settings), Database(settings.database)
         if arguments.alone:
-            alone.check_settings(settings)
-        database = Database(settings.database)
+            alone.check_settings(settings, database)
         migrate(database)
         if arguments.alone:
             alone.check_shared(settings, database)
         supervisor = Supervisor(settings, database)
-        celery = make_celery(settings)
     except Unavailable as error:
         log.error("worker_cannot_start", reason=str(error))  # noqa: TRY400 - the sentence says it all
         return FAILED

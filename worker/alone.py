@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import structlog
-from sqlalchemy import make_url
 
 from headstart.blobs.local import LocalBlobs
 from headstart.errors import Conflict, Unavailable
@@ -17,15 +16,14 @@ from headstart.store.workspaces import first_workspace
 log = structlog.get_logger()
 
 
-def check_settings(settings: Settings) -> None:
-    """Before anything is opened.
+def check_settings(settings: Settings, database: Database) -> None:
+    """Before the database is connected to.
 
     Raises:
         Conflict: its SQLite database is not there, and no API on another machine could ever write to one made here.
     """
-    url = make_url(settings.database)
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        message = f"There is no database {url.database}, and a worker alone makes none."
+    if database.is_sqlite and not Path(database.url.database or "").exists():
+        message = f"There is no database {database.url.database}, and a worker alone makes none."
         hint = "Give --database postgresql+psycopg://… for an API on another machine; on this one, start `headstart up --no-worker` first."
         raise Conflict("state_conflict", message, hint)
     if settings.broker_url is None:

@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 import structlog
 from celery import Celery, signals
+from celery.exceptions import CPendingDeprecationWarning
 from celery.platforms import SecurityWarning
 
 from headstart.doorbell.celery import QUEUE, TASK
 
 log = structlog.get_logger()
 
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 15.0
 
 
 def listen(app: Celery, *, ring: Callable[[], None], stop: Callable[[], None]) -> None:
@@ -24,6 +25,7 @@ def listen(app: Celery, *, ring: Callable[[], None], stop: Callable[[], None]) -
     While the broker is away, or refuses, the supervisor looks at the table by itself: nothing about a broker ends the worker.
     """
     warnings.simplefilter("ignore", SecurityWarning)  # it warns root of pickled messages; ours are JSON and hold an id
+    warnings.simplefilter("ignore", CPendingDeprecationWarning)  # of what happens to late acknowledgements; ours are early
     stopped = threading.Event()
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator]

@@ -40,8 +40,12 @@ class Doorbell:
         self._thread.join(2)
 
     def _run(self) -> None:
+        connection = self._celery.connection_for_write()
         while (work_id := self._waiting.get()) is not None:
             try:
-                self._celery.send_task(TASK, [work_id], queue=QUEUE, ignore_result=True, retry=False)
+                if not connection.connected:
+                    connection.connect()  # once: sending would try for ever
+                self._celery.send_task(TASK, [work_id], queue=QUEUE, ignore_result=True, retry=False, connection=connection)
             except Exception as error:  # noqa: BLE001 - whatever a broker's client raises: the row is the truth, the ring a hint
                 log.warning("doorbell_failed", work_id=work_id, error=type(error).__name__)
+                connection.collect()  # without a word to the other side, which may not answer
