@@ -8,7 +8,7 @@ LOCK := requirements/lock.txt
 INSTALLED := $(VENV)/.installed
 HOME_FOLDER ?= $(CURDIR)/.headstart
 
-.PHONY: help install quickstart up down test test-slow check bench lock
+.PHONY: help install quickstart up down test test-slow browser check bench lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ test: install ## Run the tests (ten minutes at most on two cores)
 test-slow: install ## Run the long suites: faults and matrices
 	$(BIN)/python -m pytest -m slow
 
+browser: ## Install Debian's Chromium for the tests that look at the pages (needs root and Debian)
+	@test -x /usr/bin/chromium || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
+
 check: install ## All that CI asks of a change: format, lint, types, imports, stale files, tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -50,5 +53,5 @@ check: install ## All that CI asks of a change: format, lint, types, imports, st
 bench: install ## Measure, on an otherwise idle machine
 	$(BIN)/python -m benchmarks.second_job
 
-lock: ## Compile requirements/lock.txt anew from the pyproject files
+lock: ## Compile the lock files in requirements/ anew from the pyproject files
 	$(BIN)/python tools/lock.py

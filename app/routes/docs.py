@@ -44,6 +44,7 @@ async def errors() -> HTMLResponse:
     rows = "".join(f'<dt id="{code}"><code>{code}</code> {title_of(code)}</dt><dd>{escape(words)}</dd>' for code, words in CODES.items())
     return HTMLResponse(
         "<!doctype html><html lang=en><meta charset=utf-8><title>Headstart: errors</title>"
+        "<link rel=icon href=/docs/favicon-32x32.png>"
         "<style>body{font:16px/1.5 system-ui;max-width:48rem;margin:2rem auto;padding:0 1rem}dt{margin-top:1rem;font-weight:600}</style>"
         f"<h1>Errors</h1><p>Every error is <code>application/problem+json</code>; programs branch on <code>code</code>.</p><dl>{rows}</dl>"
     )
