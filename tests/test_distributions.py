@@ -10,6 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from headstart.demos import dataset_file, default_assets_root
+from headstart.errors import HeadstartError
+from tests.clean import Wheel, clean_variables, closure_of, make_environment
+from tests.client.service import KEY, Service, dataset, listening
+from tests.e2e.conftest import cut
+from tests.e2e.service import running_service, wait_for
+
 ROOT = Path(__file__).parents[1]
 LIGHT = {"httpx", "pydantic", "rich", "typeid-python", "typer"}
 
@@ -55,23 +62,59 @@ def test_server_distribution_holds_the_processes_and_the_migrations(wheels: dict
     assert "headstart" in requirements(wheels["headstart_server"])[""]
 
 
-def test_client_wheel_works_with_nothing_of_the_server_beside_it(wheels: dict[str, Path]):
-    """Only what the wheel's own requirements name may be imported; a finder refuses everything heavy."""
-    script = f"""
-import sys
-sys.path.insert(0, {str(wheels["headstart"])!r})
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {{"torch", "transformers", "sqlalchemy", "fastapi", "celery", "pyarrow", "numpy", "app", "worker"}}:
-            raise ImportError(f"{{name}} is not part of a client install")
-sys.meta_path.insert(0, Refuse())
-import importlib.util
-find = importlib.util.find_spec
-importlib.util.find_spec = lambda name, package=None: None if name in {{"app", "worker"}} else find(name, package)
-import headstart.client, headstart.cli
-assert headstart.cli.run(["up"]) == 3
-assert headstart.__file__.startswith({str(wheels["headstart"])!r}), headstart.__file__
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd="/", timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "headstart[all]" in done.stderr
+CLIENT_BYTES = 40 * 2**20
+"""Installed size of all that a client needs; most of it is pydantic's compiled core and the colours of Pygments."""
+
+
+@pytest.fixture(scope="module")
+def ours(wheels: dict[str, Path]) -> dict[str, Wheel]:
+    return {name.replace("_", "-"): Wheel(path) for name, path in wheels.items()}
+
+
+def test_client_works_in_an_environment_that_has_only_what_its_metadata_names(ours: dict[str, Wheel], tmp_path: Path):
+    closure = closure_of("headstart", ours)
+    assert set(closure.wheels) == {"headstart"}
+    assert not {"torch", "numpy", "sqlalchemy", "fastapi", "celery", "pyarrow"} & set(closure.installed)
+    print(f"{len(closure.installed)} distributions, {closure.bytes / 2**20:.1f} MiB installed")
+    assert closure.bytes < CLIENT_BYTES
+    python = make_environment(tmp_path / "clean", closure)
+
+    def run(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        variables = clean_variables(tmp_path) | more
+        return subprocess.run([str(python), *words], capture_output=True, text=True, check=False, cwd=tmp_path, env=variables, timeout=60)
+
+    assert run("-c", "import numpy").returncode == 1
+    assert run("-m", "headstart.cli", "--version").stdout == "0.1.0\n"
+    refused = run("-m", "headstart.cli", "up")
+    assert (refused.returncode, "headstart[all]" in refused.stderr) == (3, True)
+    service = Service()
+    service.datasets = [dataset(name="mine")]
+    script = "from headstart.client import Headstart\nwith Headstart() as here: print(here.list_datasets().data[0].name)"
+    script += "\nimport asyncio, headstart.client as client"
+    script += "\nasync def main():\n async with client.AsyncHeadstart() as here: print((await here.list_datasets()).data[0].name)"
+    script += "\nasyncio.run(main())"
+    with listening(service) as url:
+        access = {"HEADSTART_URL": url, "HEADSTART_KEY": KEY}
+        asked = run("-c", script, **access)
+        assert (asked.stdout.split(), asked.stderr) == (["mine", "mine"], "")
+        listed = run("-m", "headstart.cli", "datasets", "list", **access)
+        assert "mine" in listed.stdout, listed.stderr
+        loaded = run("-m", "headstart.cli", "predict", "reviews", "great film", "--json", **access)
+        assert '"prediction"' in loaded.stdout, loaded.stderr
+
+
+@pytest.mark.slow
+def test_server_works_in_an_environment_that_has_only_what_its_metadata_names(ours: dict[str, Wheel], tmp_path: Path):
+    try:
+        few = cut(dataset_file(default_assets_root(), "tweets"), tmp_path / "few.csv", 300)
+    except HeadstartError as error:
+        pytest.skip(str(error))
+    closure = closure_of("headstart[all]", ours)
+    assert set(closure.wheels) == {"headstart", "headstart-server"}
+    python = make_environment(tmp_path / "clean", closure)
+    with running_service(tmp_path / "home", python=python) as service, service.client() as client:
+        wait_for(lambda: client.get_health()["engine"] == "ready", 60, "an engine that has been imported")
+        data = client.upload(few, name="few")
+        client.adapt(data, target="label", model="few", wait=True)  # what is imported late is needed too
+        assert client.predict("few", ["what a day"]).version == 1
+        assert all(str(python) in process.command for process in service.processes())

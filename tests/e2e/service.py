@@ -115,9 +115,13 @@ def ready(home: Path) -> bool:
 
 
 @contextmanager
-def running_service(home: Path, *arguments: str, **settings: str) -> Iterator[Service]:
-    """`headstart up` on a free port; stopped by SIGTERM at the end, after which nothing of it may be left."""
-    with _running(home, ["up", "--home", str(home), "--port", "0", *arguments], lambda _: ready(home), settings) as service:
+def running_service(home: Path, *arguments: str, python: Path | None = None, **settings: str) -> Iterator[Service]:
+    """`headstart up` on a free port; stopped by SIGTERM at the end, after which nothing of it may be left.
+
+    With an interpreter `python` of another environment, nothing of this checkout is on its path.
+    """
+    words = ["up", "--home", str(home), "--port", "0", *arguments]
+    with _running(home, words, lambda _: ready(home), settings, python=python) as service:
         yield service
 
 
@@ -132,13 +136,21 @@ def running_worker(
 
 @contextmanager
 def _running(
-    home: Path, words: Sequence[str], is_ready: Callable[[Service], bool], settings: dict[str, str], behind: Sequence[str] = ()
+    home: Path,
+    words: Sequence[str],
+    is_ready: Callable[[Service], bool],
+    settings: dict[str, str],
+    behind: Sequence[str] = (),
+    python: Path | None = None,
 ) -> Iterator[Service]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | QUICK_LEASES | settings
     home.mkdir(parents=True, exist_ok=True)
-    command = [*behind, sys.executable, "-m", "headstart.cli", *words]
+    command = [*behind, str(python or sys.executable), "-m", "headstart.cli", *words]
+    cwd = None if python is None else home
     with open(home / "log.txt", "ab") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command, env=environment, cwd=cwd, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+        )
     service = Service(home, process)
     try:
         wait_for(lambda: process.poll() is not None or is_ready(service), START_SECONDS, "a ready service")
