@@ -15,7 +15,7 @@ from headstart.errors import HeadstartError
 from tests.clean import Wheel, clean_variables, closure_of, make_environment
 from tests.client.service import KEY, Service, dataset, listening
 from tests.e2e.conftest import cut
-from tests.e2e.service import running_service, wait_for
+from tests.e2e.service import running_elsewhere, wait_for
 
 ROOT = Path(__file__).parents[1]
 LIGHT = {"httpx", "pydantic", "rich", "typeid-python", "typer"}
@@ -112,7 +112,7 @@ def test_server_works_in_an_environment_that_has_only_what_its_metadata_names(ou
     closure = closure_of("headstart[all]", ours)
     assert set(closure.wheels) == {"headstart", "headstart-server"}
     python = make_environment(tmp_path / "clean", closure)
-    with running_service(tmp_path / "home", python=python) as service, service.client() as client:
+    with running_elsewhere(tmp_path / "home", python) as service, service.client() as client:
         wait_for(lambda: client.get_health()["engine"] == "ready", 60, "an engine that has been imported")
         data = client.upload(few, name="few")
         client.adapt(data, target="label", model="few", wait=True)  # what is imported late is needed too

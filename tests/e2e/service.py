@@ -115,13 +115,16 @@ def ready(home: Path) -> bool:
 
 
 @contextmanager
-def running_service(home: Path, *arguments: str, python: Path | None = None, **settings: str) -> Iterator[Service]:
-    """`headstart up` on a free port; stopped by SIGTERM at the end, after which nothing of it may be left.
+def running_service(home: Path, *arguments: str, **settings: str) -> Iterator[Service]:
+    """`headstart up` on a free port; stopped by SIGTERM at the end, after which nothing of it may be left."""
+    with _running(home, ["up", "--home", str(home), "--port", "0", *arguments], lambda _: ready(home), settings) as service:
+        yield service
 
-    With an interpreter `python` of another environment, nothing of this checkout is on its path.
-    """
-    words = ["up", "--home", str(home), "--port", "0", *arguments]
-    with _running(home, words, lambda _: ready(home), settings, python=python) as service:
+
+@contextmanager
+def running_elsewhere(home: Path, python: Path) -> Iterator[Service]:
+    """`headstart up` of another environment, with nothing of this checkout on its path."""
+    with _running(home, ["up", "--home", str(home), "--port", "0"], lambda _: ready(home), {}, python=python, cwd=home) as service:
         yield service
 
 
@@ -141,12 +144,12 @@ def _running(
     is_ready: Callable[[Service], bool],
     settings: dict[str, str],
     behind: Sequence[str] = (),
-    python: Path | None = None,
+    python: Path = Path(sys.executable),
+    cwd: Path | None = None,
 ) -> Iterator[Service]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | QUICK_LEASES | settings
     home.mkdir(parents=True, exist_ok=True)
-    command = [*behind, str(python or sys.executable), "-m", "headstart.cli", *words]
-    cwd = None if python is None else home
+    command = [*behind, str(python), "-m", "headstart.cli", *words]
     with open(home / "log.txt", "ab") as log:
         process = subprocess.Popen(
             command, env=environment, cwd=cwd, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
