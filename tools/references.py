@@ -9,10 +9,13 @@ from typing import Any
 
 from typer.main import get_command
 
-from headstart.cli.root import app
-from headstart.settings import PREFIX, Settings
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+from headstart.cli.root import app  # noqa: E402 - this checkout, wherever another one is installed
+from headstart.settings import PREFIX, Settings  # noqa: E402
+
+DOCS = ROOT / "docs"
 WIDTH = 100
 
 

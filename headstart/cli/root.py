@@ -81,7 +81,7 @@ def up(
 
 @app.command()
 def worker(context: typer.Context, *, home: Home = None, database: Database = None, broker: Broker = None, blobs: Blobs = None) -> None:
-    """Run a worker alone, until it is stopped: with the API it shares the database, the broker and the blobs. Needs headstart[server]."""
+    """Run a worker alone, until it is stopped, for an API that runs elsewhere. Needs headstart[server]."""
     _installation().work(home=_home(context, home), database_url=database, broker_url=broker, blobs=blobs)
 
 
