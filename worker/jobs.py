@@ -13,7 +13,7 @@ from headstart.specs.ids import new_id
 from headstart.specs.jobs import JobStatus, Progress, Report
 from headstart.specs.models import ModelTask
 from headstart.specs.problems import Failure
-from headstart.store import backbones, datasets, jobs, leases, models
+from headstart.store import backbones, datasets, jobs, leases, models, parents
 from headstart.store.leases import Lease
 from headstart.store.tables import Backbone, Dataset, Job
 from worker.messages import Message
@@ -35,6 +35,7 @@ class JobWork:
             "plan": job.plan,
             "anatomy": backbone.anatomy,
             "backbone": str(blobs.path(backbones.folder_key(anatomy.sha256))),
+            "parents": [str(blobs.path(artifact.blob)) for artifact in parents.chain(session, job.parent_id)],
             "table": str(blobs.path(datasets.table_key(dataset.id, dataset.epoch))),
             "dataset_sha256": dataset.sha256,
             "table_sha256": datasets.profile_of(dataset).table_sha256,

@@ -65,7 +65,7 @@ def choose_precision(context: Context, texts: list[str]) -> Precision:
     about = {
         "workspace": context.workspace,  # it is measured on their rows, and told in their report
         "max_tokens": str(context.max_tokens),
-        "backbone_sha256": context.backbone.anatomy.sha256,
+        "backbone_sha256": context.backbone.sha256,
         "boundary": layer,
         "pooling": pooling,
         "torch": torch.__version__,
@@ -146,7 +146,7 @@ def _cache(context: Context, prefix: Prefix, pooling: str | None) -> FeatureCach
         return None
     key = CacheKey(
         workspace=context.workspace,
-        backbone_sha256=context.backbone.anatomy.sha256,
+        backbone_sha256=context.backbone.sha256,
         boundary=context.plan.boundary,
         pooling=pooling,
         preprocessing=context.preprocessing,

@@ -15,7 +15,7 @@ import transformers
 from numpy.typing import NDArray
 
 import headstart
-from headstart.engine.artifacts import BackboneRef, Manifest, TaskEntry, write_artifact
+from headstart.engine.artifacts import BackboneRef, Manifest, ParentRef, TaskEntry, write_artifact
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.cards import model_card
 from headstart.engine.context import Context, Reporter
@@ -159,7 +159,7 @@ def _evaluate(context: Context, prepared: Prepared, learnt: Learnt, targets: NDA
 
 
 def _manifest(context: Context, dtype: str, created_at: str) -> Manifest:
-    task, planned = context.spec.tasks[0], context.plan.tasks[0]
+    task, planned, parent = context.spec.tasks[0], context.plan.tasks[0], context.backbone.parent
     entry = TaskEntry(
         name=task.name,
         type=task.type,
@@ -173,6 +173,7 @@ def _manifest(context: Context, dtype: str, created_at: str) -> Manifest:
             "format": 1,
             "method": context.plan.method,
             "backbone": BackboneRef(name=context.spec.backbone, sha256=context.backbone.anatomy.sha256),
+            "parent": None if parent is None else ParentRef(model=context.plan.parent or "", sha256=parent),
             "boundary": context.plan.boundary,
             "output": context.output,
             "pooling": context.spec.method.pooling,

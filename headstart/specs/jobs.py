@@ -133,7 +133,10 @@ class JobSpec(Input):
     model: Name | None = Field(
         default=None, description="The model that gets the new version; null: the dataset's name.", examples=["reviews"]
     )
-    backbone: Reference = Field(examples=["minilm-l6"])
+    backbone: Reference = Field(
+        description="A backbone, or a model that stands in for one: what it learnt is merged, its heads are dropped.",
+        examples=["minilm-l6"],
+    )
     init: Literal["pretrained", "random"] = Field(
         default="pretrained",
         description="Where the backbone's parameters start; random: the same architecture from scratch, all of it learns.",

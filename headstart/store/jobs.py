@@ -16,7 +16,7 @@ from headstart.specs.plans import Plan
 from headstart.specs.problems import Failure
 from headstart.store.pages import page
 from headstart.store.states import RUNNING, may_follow
-from headstart.store.tables import Backbone, Dataset, Event, Job
+from headstart.store.tables import Artifact, Backbone, Dataset, Event, Job
 
 KIND = "job"
 NO_PROGRESS: dict[str, Any] = {"fraction": 0.0, "step": 0, "steps": 0, "epoch": 0, "epochs": 0}
@@ -31,15 +31,21 @@ def create_job(
     *,
     dataset: Dataset,
     backbone: Backbone,
+    parent: Artifact | None,
     max_attempts: int,
     now: datetime,
 ) -> Job:
-    """A queued job; the transaction that holds it also holds its first event."""
+    """A queued job; the transaction that holds it also holds its first event.
+
+    Args:
+        parent: of the model that stands in for the backbone, if one does.
+    """
     job = Job(
         id=new_id("job"),
         workspace_id=workspace_id,
         dataset_id=dataset.id,
         backbone_id=backbone.id,
+        parent_id=None if parent is None else parent.id,
         model_name=spec.model or dataset.name,
         status=JobStatus.QUEUED,
         status_at=now,

@@ -175,6 +175,8 @@ class Job(Leased, Table):
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
     backbone_id: Mapped[str] = mapped_column(ForeignKey("backbones.id"), index=True)
+    parent_id: Mapped[str | None] = mapped_column(index=True)
+    """The artifact that the backbone starts with. No foreign key: artifacts refer to jobs, and a reference back would be a circle."""
     model_name: Mapped[str]
     status: Mapped[str]
     status_at: Mapped[datetime]
@@ -223,6 +225,7 @@ class Artifact(Table):
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
     backbone_id: Mapped[str] = mapped_column(ForeignKey("backbones.id"), index=True)
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("artifacts.id"), index=True)
     blob: Mapped[str]
     bytes: Mapped[int]
     created_at: Mapped[datetime]

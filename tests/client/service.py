@@ -95,9 +95,10 @@ def backbone(**changes: Any) -> dict[str, Any]:
 
 
 ESTIMATE = {"preparing_seconds": 1.9, "training_seconds": 0.1, "evaluating_seconds": 0.2, "peak_memory_bytes": 9, "artifact_bytes": 9}
-PLAN = {
+PLAN: dict[str, Any] = {
     "object": "plan",
     "method": "feature-extraction",
+    "parent": None,
     "boundary": "encoder.layer.5",
     "cache": {"mode": "cached", "reason": "fits", "bytes": 9, "hit_fraction": 0.0},
     "trainable": {"parameters": 0, "tensors": 0, "names": []},
@@ -128,7 +129,8 @@ def model(**changes: Any) -> dict[str, Any]:
 
 def version(number: int = 3) -> dict[str, Any]:
     task = {"name": "label", "type": "text-classification", "problem": "single-label", "inputs": ["text"], "classes": ["neg", "pos"]}
-    row = {"object": "model_version", "model": "reviews", "version": number, "artifact": "art_1", "job": "job_1", "backbone": "minilm-l6"}
+    row = {"object": "model_version", "model": "reviews", "version": number, "artifact": "art_1", "job": "job_1"}
+    row |= {"backbone": "minilm-l6", "parent": None}
     return row | {"artifact_bytes": 5120, "tasks": [task], "metrics": METRICS, "created_at": NOW}
 
 
