@@ -45,7 +45,7 @@ _FAMILY: Mapping[int, type[HeadstartError]] = {
 } | {502: Unavailable, 504: Unavailable}
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _WAIT_FOR = frozenset({"dataset_not_ready", "idempotency_running"})
-_LONGEST_RETRY_AFTER = 120.0
+LONGEST_RETRY_AFTER = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ class Tries:
 
     def _pause(self, outcome: Outcome, error: HeadstartError) -> float | None:
         asked = error.retry_after_seconds
-        if asked is not None and asked > _LONGEST_RETRY_AFTER:
+        if asked is not None and asked > LONGEST_RETRY_AFTER:
             return None
         if error.code in _WAIT_FOR and error.status == Conflict.status:
             if asked is None or self.waited_seconds + asked > self.retries.patience_seconds:

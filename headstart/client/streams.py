@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 
-from headstart.client.protocol import UNEXPECTED, Call, Outcome, Retries, answer, failure, is_passing, query, route
+from headstart.client.protocol import LONGEST_RETRY_AFTER, UNEXPECTED, Call, Outcome, Retries, answer, failure, is_passing, query, route
 from headstart.errors import HeadstartError, Unavailable
 from headstart.specs.jobs import Event, JobStatus, LogLine
 
@@ -157,10 +157,10 @@ class Following:
         """
         self._failed += 1
         error = self._error(outcome)
-        passing = isinstance(error, Unavailable) or is_passing(outcome)
-        if not passing or self._failed >= MOST_FAILURES:
+        asked, passing = error.retry_after_seconds, isinstance(error, Unavailable) or is_passing(outcome)
+        if not passing or self._failed >= MOST_FAILURES or (asked or 0) > LONGEST_RETRY_AFTER:
             raise error
-        return self._retries.pause_seconds(self._failed, self._jitter(), error.retry_after_seconds)
+        return self._retries.pause_seconds(self._failed, self._jitter(), asked)
 
     def _error(self, outcome: Outcome) -> HeadstartError:
         path = self._stream.call.path
