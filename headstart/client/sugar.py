@@ -16,7 +16,7 @@ from headstart.errors import BadInput, Conflict, EngineFault, Fault, HeadstartEr
 from headstart.specs.backbones import Backbone
 from headstart.specs.datasets import Dataset
 from headstart.specs.fields import NAME_PATTERN
-from headstart.specs.jobs import Event, Job, JobStatus, Report
+from headstart.specs.jobs import Event, Job, JobStatus, LogLine, Report
 from headstart.specs.pages import MAX_LIMIT, Page
 from headstart.specs.predictions import MAX_INPUTS, Prediction, Usage
 
@@ -265,7 +265,7 @@ class JobHandle:
             HeadstartError: `still_running`, when the time is up; the job goes on.
             Unavailable: the server was away for a minute.
         """
-        with watch(self.id, show=progress) as watcher:
+        with watch(self.id, show=progress, clock=self.client.connection.surroundings.clock) as watcher:
             self._follow(watcher, timeout)
         if self.job.status is JobStatus.SUCCEEDED:
             return self.job
@@ -299,6 +299,9 @@ class JobHandle:
 
     def events(self) -> list[Event]:
         return list(iterate(self.client.list_job_events, self.id))
+
+    def logs(self) -> list[LogLine]:
+        return list(iterate(self.client.list_job_logs, self.id))
 
     def report(self) -> Report:
         return self.client.get_job_report(self.id)

@@ -35,8 +35,9 @@ class Told(Protocol):
     """Who hears how it goes."""
 
     def step(self, *, step: int, steps: int, epoch: int) -> None: ...
-    def epoch(self, *, epoch: int, step: int, train_loss: float, validation_loss: float | None) -> None: ...
+    def epoch(self, *, epoch: int, step: int, learning_rate: float, train_loss: float, validation_loss: float | None) -> None: ...
     def warning(self, code: str, message: str) -> None: ...
+    def log(self, message: str) -> None: ...
 
 
 class Source(Protocol):
@@ -177,9 +178,10 @@ class _Loop:
         per_epoch = -(-len(train_rows) // size)
         steps = per_epoch * self._options.epochs
         schedule = LambdaLR(self._optimizer, _warm_up_and_decay(steps, self._options.warmup))
+        self._told.log(f"{steps:,} steps in {self._options.epochs:,} epochs, {size:,} rows a step; {self._options.optimizer}.")
         best: Trained | None = None
         kept: list[Tensor] = []
-        step = waited = 0
+        step, waited, rate = 0, 0, 0.0
         for epoch in range(1, self._options.epochs + 1):
             self._source.mode(training=True)
             losses = []
@@ -189,10 +191,12 @@ class _Loop:
                 if not np.isfinite(loss):
                     return self._diverged(best, kept, epoch, step)
                 losses.append(loss)
+                rate = float(schedule.get_last_lr()[0])
                 schedule.step()
                 self._told.step(step=step, steps=steps, epoch=epoch)
             validation = self._validate(validation_rows) if len(validation_rows) else None
-            self._told.epoch(epoch=epoch, step=step, train_loss=float(np.mean(losses)), validation_loss=validation)
+            mean = float(np.mean(losses))
+            self._told.epoch(epoch=epoch, step=step, learning_rate=rate, train_loss=mean, validation_loss=validation)
             if validation is not None and not np.isfinite(validation):
                 return self._diverged(best, kept, epoch, step)
             if best is None or validation is None or best.validation_loss is None or validation < best.validation_loss:
@@ -201,8 +205,10 @@ class _Loop:
             else:
                 waited += 1
                 if self._options.patience is not None and waited >= self._options.patience:
+                    self._told.log(f"Stopped early: {waited:,} epochs brought no lower loss in validation.")
                     break
         assert best is not None  # noqa: S101 - epochs ≥ 1
+        self._told.log(f"The state after epoch {best.epoch:,} is kept.")
         self._restore(kept)
         return best
 

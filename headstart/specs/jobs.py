@@ -212,6 +212,18 @@ class Event(View):
     data: dict[str, Any] = Field(examples=[{"from": "preparing", "to": "training"}])
 
 
+LogLevel = Literal["info", "warning", "error"]
+
+
+class LogLine(View):
+    object: Literal["log"]
+    seq: int = Field(description="Counts from 1 without gaps.", examples=[12])
+    attempt: int = Field(description="The attempt that says it; 0 before the first.", examples=[1])
+    at: Moment
+    level: LogLevel
+    message: str = Field(description="A sentence for people.", examples=["1,400 rows to train, 200 to validate, 400 to test."])
+
+
 class Metric(View):
     object: Literal["metric"]
     task: str = Field(examples=["sentiment"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import (
     JSON,
@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from headstart.specs.jobs import JobStatus
+from headstart.specs.jobs import JobStatus, LogLevel
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -202,6 +202,17 @@ class Event(Table):
     attempt: Mapped[int]
     at: Mapped[datetime]
     data: Mapped[dict[str, Any]]
+
+
+class LogLine(Table):
+    __tablename__ = "log_lines"
+    __table_args__ = (one_of("level", list(get_args(LogLevel))),)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    attempt: Mapped[int]
+    at: Mapped[datetime]
+    level: Mapped[str]
+    message: Mapped[str] = mapped_column(Text)
 
 
 class Attempt(Table):

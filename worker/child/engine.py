@@ -103,7 +103,7 @@ class _Stages:
     def __init__(self, channel: Channel, failpoint: str | None) -> None:
         self._failpoint = failpoint
         self._channel = channel
-        self.progress, self.event = channel.progress, channel.event
+        self.progress, self.event, self.log = channel.notes.progress, channel.notes.event, channel.notes.log
 
     def stage(self, status: JobStatus) -> None:
         self._channel.stage(status)
