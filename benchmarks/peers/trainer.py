@@ -101,12 +101,22 @@ def main() -> None:
     parts, labels = read(given.table, given.text, given.target)
     tokenizer = AutoTokenizer.from_pretrained(given.backbone)
     sets = {
-        name: Rows(tokenizer, [text for text, _ in rows], [labels.index(label) for _, label in rows]) for name, rows in parts.items() if rows
+        name: Rows(tokenizer, [text for text, _ in rows], [labels.index(label) for _, label in rows])
+        for name, rows in parts.items()
+        if rows
     }
     with tempfile.TemporaryDirectory() as folder:
 
         def make(*, bf16: bool, steps: int = -1) -> Trainer:
-            return trainer(model_for(given.backbone, len(labels), given.train, given.seed), tokenizer, sets["train"], given, folder, bf16=bf16, steps=steps)
+            return trainer(
+                model_for(given.backbone, len(labels), given.train, given.seed),
+                tokenizer,
+                sets["train"],
+                given,
+                folder,
+                bf16=bf16,
+                steps=steps,
+            )
 
         trials = {bf16: seconds_of(make(bf16=bf16, steps=TRIAL_STEPS)) for bf16 in (False, True)}
         bf16 = trials[True] < trials[False]
