@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from headstart.engine.context import Context
 from headstart.engine.heads import HEADS, HeadTensors, LabelledRows, stepped
 from headstart.engine.preparing import Prepared
+from headstart.engine.sources import PooledSource
 from headstart.engine.splits import Split
-from headstart.engine.training import PooledSource, Trained, embed_all, train
+from headstart.engine.training import Trained, embed_all, train
 from headstart.specs.jobs import LEARNING_RATES, MlpHead
 
 
@@ -57,7 +58,7 @@ def _solve(context: Context, prepared: Prepared, targets: NDArray[np.int64], spl
 def _step(context: Context, prepared: Prepared, targets: NDArray[np.int64], split: Split) -> Trained:
     method, options = context.spec.method, context.spec.training
     return train(
-        prepared.source,
+        prepared.source.for_training(options),
         _start(context, prepared, targets, split),
         targets,
         split.train,

@@ -18,9 +18,9 @@ from headstart.engine.features import Features, Halved, extract
 from headstart.engine.precision import Precision, choose, device_class, measure_prefix, measured_once
 from headstart.engine.prefix import DTYPES, Prefix
 from headstart.engine.rows import Rows, read_rows
+from headstart.engine.sources import PooledSource, SuffixSource
 from headstart.engine.splits import Split, assign
-from headstart.engine.suffix import Suffix
-from headstart.engine.training import PooledSource, SuffixSource
+from headstart.engine.suffix import Cut, make_suffix
 from headstart.errors import quote
 from headstart.specs.plans import INPUT
 
@@ -116,7 +116,7 @@ def suffix_source(context: Context, texts: list[str], dtype: str) -> Prepared:
     backbone, plan = context.backbone, context.plan
     layers = [layer.name for layer in backbone.anatomy.layers]
     module = backbone.module if context.spec.init == "pretrained" else random_module(backbone.folder, context.spec.training.seed)
-    suffix = Suffix(module, layers, plan.boundary, context.output, context.spec.method.pooling, plan.trainable.names)
+    suffix = make_suffix(module, Cut(layers, plan.boundary, context.output, context.spec.method.pooling), plan.trainable.names)
     tokens, padding = tokenise(backbone.tokenizer, texts, context.max_tokens), pad_id(backbone.tokenizer)
     feeder: Feeder
     computed = reused = 0

@@ -19,7 +19,7 @@ from headstart.specs.datasets import ColumnProfile, DatasetProfile
 from headstart.specs.jobs import Evaluation, FeatureExtraction, FineTuning, JobSpec
 from headstart.specs.plans import INPUT, CachePlan, Hardware, Plan, PlanWarning, RowsPlan, TaskPlan, Trainable
 
-BATCH_TOKENS = 4_096
+BATCH_TOKENS = 1_024
 FEW_TEST_ROWS = 100
 MAX_PAIRS = 5
 FEATURE_BYTES = 4

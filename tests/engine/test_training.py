@@ -15,7 +15,8 @@ from headstart.engine.artifacts import DELTA_FILE, load_artifact
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.heads import HEADS, stepped
 from headstart.engine.predictor import Predictor
-from headstart.engine.training import PooledSource, train
+from headstart.engine.sources import PooledSource
+from headstart.engine.training import train
 from headstart.errors import EngineFault
 from headstart.specs.jobs import Training
 from tests.engine.conftest import Listener, World, reviews
