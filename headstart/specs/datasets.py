@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -10,6 +11,9 @@ from headstart.specs.fields import Moment, View
 from headstart.specs.problems import Failure
 
 Format = Literal["csv", "tsv", "jsonl"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+ENDINGS: Mapping[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+"""What a file's name tells, in lower case."""
 ColumnType = Literal["text", "category", "number"]
 DatasetStatus = Literal["pending", "validating", "ready", "invalid"]
 
