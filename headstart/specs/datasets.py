@@ -10,9 +10,9 @@ from pydantic import Field
 from headstart.specs.fields import Moment, View
 from headstart.specs.problems import Failure
 
-Format = Literal["csv", "tsv", "jsonl"]
+Format = Literal["csv", "tsv", "jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-ENDINGS: Mapping[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+ENDINGS: Mapping[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 """What a file's name tells, in lower case."""
 ColumnType = Literal["text", "category", "number"]
 DatasetStatus = Literal["pending", "validating", "ready", "invalid"]

@@ -69,7 +69,14 @@ def test_a_name_uploaded_again_is_the_next_version(writer: httpx.Client):
 
 @pytest.mark.parametrize(
     ("filename", "stated", "format_"),
-    [("a.csv", None, "csv"), ("a.JSONL", None, "jsonl"), ("a.ndjson", None, "jsonl"), ("a.txt", "csv", "csv"), ("a.csv", "jsonl", "jsonl")],
+    [
+        ("a.csv", None, "csv"),
+        ("a.JSONL", None, "jsonl"),
+        ("a.ndjson", None, "jsonl"),
+        ("a.parquet", None, "parquet"),
+        ("a.txt", "csv", "csv"),
+        ("a.csv", "jsonl", "jsonl"),
+    ],
 )
 def test_the_format_is_what_is_stated_or_what_the_name_tells(writer: httpx.Client, filename: str, stated: str | None, format_: str):
     data = {} if stated is None else {"format": stated}
