@@ -54,9 +54,8 @@ def test_nothing_is_dropped_outside_of_training_or_at_rate_zero():
 
 
 def test_every_dropout_of_a_module_is_replaced():
-    module = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.Dropout(0.2), nn.Dropout1d(0.3)))
-    use_byte_dropout(module)
-    inner = module[1]
+    inner = nn.Sequential(nn.Dropout(0.2), nn.Dropout1d(0.3))
+    use_byte_dropout(nn.Sequential(nn.Linear(4, 4), inner))
     assert isinstance(inner[0], ByteDropout)
     assert inner[0].p == 0.2
     assert isinstance(inner[1], nn.Dropout1d)  # it drops whole channels, which is something else
