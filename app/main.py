@@ -6,7 +6,7 @@ from fastapi import APIRouter, FastAPI
 
 from app.authentication import Limits
 from app.door import make_app
-from app.routes import backbones, datasets, docs, events, health, jobs, keys, models, plans, workspaces
+from app.routes import backbones, datasets, docs, events, health, jobs, keys, logs, models, plans, workspaces
 from app.services import Services
 
 CONTROL: tuple[APIRouter, ...] = (
@@ -16,6 +16,7 @@ CONTROL: tuple[APIRouter, ...] = (
     plans.router,
     jobs.router,
     events.router,
+    logs.router,
     models.router,
     keys.router,
     workspaces.router,

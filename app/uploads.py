@@ -19,13 +19,12 @@ from app import multipart, strict_json
 from app.multipart import Data, End, Part
 from app.requests import too_large
 from headstart.errors import BadInput, Fault, Unavailable, closest, invalid_field, listing, quote
-from headstart.specs.datasets import ColumnType, Format
+from headstart.specs.datasets import ENDINGS, FORMATS, ColumnType, Format
 from headstart.specs.fields import NAME_PATTERN, ColumnName
 
 T = TypeVar("T")
 
 FIELDS = ("name", "format", "schema")
-FORMATS: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 CHUNK_BYTES = 2**20
 """Written at once: large enough that a thread's turn is worth it."""
 _TYPES = TypeAdapter(dict[ColumnName, ColumnType])
@@ -180,14 +179,14 @@ def _name(text: str | None) -> str:
 
 def _format(text: str | None, filename: str | None) -> Format:
     if text is not None:
-        known = next((each for each in FORMATS.values() if each == text), None)
+        known = next((each for each in FORMATS if each == text), None)
         if known is None:
-            raise invalid_field("/format", f"There is no format {quote(text)}.", "Formats are: csv, tsv, jsonl.")
+            raise invalid_field("/format", f"There is no format {quote(text)}.", f"Formats are: {listing(FORMATS)}.")
         return known
     suffix = PurePosixPath(filename or "").suffix.lower()
-    if suffix not in FORMATS:
-        raise invalid_field("/format", "The file's name does not tell its format.", "Send `format`: csv, tsv or jsonl.")
-    return FORMATS[suffix]
+    if suffix not in ENDINGS:
+        raise invalid_field("/format", "The file's name does not tell its format.", f"Send `format`: one of {listing(FORMATS)}.")
+    return ENDINGS[suffix]
 
 
 def _schema(text: str | None) -> dict[str, ColumnType]:

@@ -7,7 +7,7 @@ import argparse
 from headstart.client import Headstart
 
 parser = argparse.ArgumentParser(description="Upload a CSV, learn its labels, and ask about texts.")
-parser.add_argument("file", help="a CSV or JSONL file")
+parser.add_argument("file", help="a CSV, JSONL or Parquet file")
 parser.add_argument("texts", nargs="*", help="texts to ask about")
 parser.add_argument("--text", default="text", help="the column that holds the text")
 parser.add_argument("--target", default="label", help="the column that holds the label")

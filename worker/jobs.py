@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from headstart.blobs.local import LocalBlobs
+from headstart.errors import quote
 from headstart.settings import Settings
 from headstart.specs.ids import new_id
 from headstart.specs.jobs import JobStatus, Progress, Report
 from headstart.specs.models import ModelTask
 from headstart.specs.problems import Failure
-from headstart.store import backbones, datasets, jobs, leases, models
+from headstart.store import backbones, datasets, jobs, leases, logs, models, parents
 from headstart.store.leases import Lease
 from headstart.store.tables import Backbone, Dataset, Job
 from worker.messages import Message
@@ -35,6 +36,7 @@ class JobWork:
             "plan": job.plan,
             "anatomy": backbone.anatomy,
             "backbone": str(blobs.path(backbones.folder_key(anatomy.sha256))),
+            "parents": [str(blobs.path(artifact.blob)) for artifact in parents.chain(session, job.parent_id)],
             "table": str(blobs.path(datasets.table_key(dataset.id, dataset.epoch))),
             "dataset_sha256": dataset.sha256,
             "table_sha256": datasets.profile_of(dataset).table_sha256,
@@ -82,6 +84,8 @@ class JobWork:
         )
         if not moved:
             raise Lost
+        said = logs.Said(f"Succeeded: this is version {version} of the model {quote(row.model_name)}.", now)
+        logs.add_line(session, row.id, said, attempt=lease.attempt)
         leases.finish(session, lease, "succeeded", now=now)
 
     def fail(self, session: Session, lease: Lease, row: leases.Work, failure: Failure, message: Message, *, now: datetime) -> None:  # noqa: ARG002

@@ -9,9 +9,9 @@ import structlog
 from sqlalchemy.orm import Session
 
 from headstart.blobs.local import LocalBlobs
-from headstart.specs.jobs import JobStatus, Progress
+from headstart.specs.jobs import JobStatus
 from headstart.specs.problems import Failure
-from headstart.store import jobs, leases
+from headstart.store import jobs, leases, logs
 from headstart.store.database import Database
 from headstart.store.leases import Lease
 from worker.messages import Message
@@ -49,12 +49,16 @@ class Outcomes:
         log.info("job_stage", job_id=lease.id, status=str(status), accepted=moved)
         return moved
 
-    def note(self, lease: Lease, message: Message, *, now: datetime) -> None:
+    def note(self, lease: Lease, message: Message) -> bool:
+        """Write what a job's attempt has gathered to tell, all or nothing; whether the lease still holds."""
+        happenings = [jobs.Happening(event["type"], event["data"], datetime.fromisoformat(event["at"])) for event in message["events"]]
+        lines = [logs.Said(line["message"], datetime.fromisoformat(line["at"]), line["level"]) for line in message["lines"]]
         with self._database.write() as session:
-            if message["say"] == "progress":
-                jobs.note_progress(session, lease.id, Progress.model_validate(message["progress"]), epoch=lease.epoch, now=now)
-            else:
-                jobs.note_event(session, lease.id, message["type"], message["data"], epoch=lease.epoch, now=now)
+            job = jobs.find_running(session, lease.id, epoch=lease.epoch)
+            if job is not None:
+                jobs.note(session, job, happenings)
+                logs.add_lines(session, job, lines)
+        return job is not None
 
     def succeed(self, lease: Lease, message: Message, *, now: datetime) -> None:
         """Write down the result; when a cancel came first, that stands."""

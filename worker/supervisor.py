@@ -172,9 +172,9 @@ class Supervisor:
             case "stage", lease:
                 go = self._outcomes.stage(lease, JobStatus(message["to"]), now=_wall())
                 if not (slot.tell({"go": go}) and go):
-                    self._end(slot, Failure(code="worker_lost", message="The attempt could not go on, each time.", hint=None))
-            case "progress" | "event", lease:
-                self._outcomes.note(lease, message, now=_wall())
+                    self._end(slot, Failure(code="worker_lost", message="The attempt could not go on.", hint=None))
+            case "notes", lease:
+                self._outcomes.note(lease, message)
             case "done", lease:
                 reach("publish.before_commit", self._settings.failpoint)
                 self._outcomes.succeed(lease, message, now=_wall())
@@ -330,4 +330,4 @@ def _timed_out(seconds: float) -> Failure:
 def _death(status: int) -> Failure:
     how = f"signal {-status}" if status < 0 else f"status {status}"
     hint = "If it was for memory, lower training.max_tokens or take a smaller backbone." if status == -9 else None
-    return Failure(code="worker_lost", message=f"The process that did the work ended with {how}, at every attempt.", hint=hint)
+    return Failure(code="worker_lost", message=f"The process that did the work ended with {how}.", hint=hint)

@@ -39,7 +39,7 @@ class Sweeper:
         return ended
 
     def _end(self, pulse: leases.Pulse, wall: datetime) -> bool:
-        failure = Failure(code="worker_lost", message="The worker stopped answering, at every attempt.", hint="Look at the workers' logs.")
+        failure = Failure(code="worker_lost", message="The worker stopped answering.", hint="Look at the workers' logs.")
         ended = self._outcomes.lose(pulse.kind, pulse.id, pulse.epoch, failure, beat=pulse.beat, now=wall)
         if ended:
             log.warning("lease_expired", kind=pulse.kind, id=pulse.id, epoch=pulse.epoch)

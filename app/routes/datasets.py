@@ -20,7 +20,7 @@ from app.services import Services
 from app.uploads import Upload, receive_upload
 from headstart.data.preview import preview
 from headstart.errors import Conflict
-from headstart.specs.datasets import Dataset, Profile, Row, RowProblem
+from headstart.specs.datasets import FORMATS, Dataset, Profile, Row, RowProblem
 from headstart.specs.fields import NAME_PATTERN
 from headstart.specs.pages import Page
 from headstart.store import datasets as store
@@ -43,7 +43,7 @@ _BODY: dict[str, Any] = {
                     "required": ["name", "file"],
                     "properties": {
                         "name": {"type": "string", "pattern": NAME_PATTERN, "description": "A name uploaded again is a new version."},
-                        "format": {"type": "string", "enum": ["csv", "tsv", "jsonl"], "description": "Left out: from the file's name."},
+                        "format": {"type": "string", "enum": list(FORMATS), "description": "Left out: from the file's name."},
                         "schema": {"type": "string", "description": 'JSON such as {"label": "category"}; left out: guessed.'},
                         "file": {"type": "string", "format": "binary", "description": "Comes last."},
                     },

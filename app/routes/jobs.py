@@ -34,14 +34,15 @@ def create_job(body: JobSpec, caller: CallerHere, work: Creating, services: Shar
     def make() -> Answer:
         session, workspace = work.session, caller.workspace_id
         spec = body.resolved()
-        plan, dataset, backbone = planned(session, workspace, spec, services)
+        plan, dataset, origin = planned(session, workspace, spec, services)
         row = store.create_job(
             session,
             workspace,
             spec,
             plan,
             dataset=dataset,
-            backbone=backbone,
+            backbone=origin.backbone,
+            parent=origin.parent,
             max_attempts=services.settings.max_attempts,
             now=work.now,
         )

@@ -12,8 +12,9 @@ from app.services import Services
 from headstart.planning.plan import make_plan
 from headstart.specs.jobs import JobSpec
 from headstart.specs.plans import Plan
-from headstart.store import backbones, datasets, workers
-from headstart.store.tables import Backbone, Dataset
+from headstart.store import backbones, datasets, origins, workers
+from headstart.store.origins import Origin
+from headstart.store.tables import Dataset
 
 router = APIRouter(route_class=StrictRoute, tags=["jobs"])
 
@@ -24,15 +25,18 @@ def create_plan(body: JobSpec, caller: CallerHere, session: Reading, services: S
     return planned(session, caller.workspace_id, body.resolved(), services)[0]
 
 
-def planned(session: Session, workspace: str, spec: JobSpec, services: Services) -> tuple[Plan, Dataset, Backbone]:
+def planned(session: Session, workspace: str, spec: JobSpec, services: Services) -> tuple[Plan, Dataset, Origin]:
     """The plan of a spec, and the rows that it names."""
     dataset = datasets.resolve_dataset(session, workspace, spec.dataset, pointer="/dataset")
-    backbone = backbones.resolve_backbone(session, workspace, spec.backbone, pointer="/backbone")
+    origin = origins.resolve_origin(session, workspace, spec.backbone, pointer="/backbone")
+    if spec.init == "random":  # of a model that stands in for a backbone only the architecture is left
+        origin = Origin(origin.backbone)
     plan = make_plan(
         spec,
         datasets.profile_of(dataset),
-        backbones.anatomy_of(backbone),
+        backbones.anatomy_of(origin.backbone),
         workers.newest_hardware(session),
+        parent=origin.name,
         cache_budget_bytes=services.settings.cache_bytes,
     )
-    return plan, dataset, backbone
+    return plan, dataset, origin

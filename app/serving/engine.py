@@ -24,7 +24,7 @@ class Loads(Protocol):
 
     def load_backbone(self, folder: Path, anatomy: Anatomy) -> Any: ...  # noqa: ANN401 - the engine's own
 
-    def load_predictor(self, backbone: Any, folder: Path) -> Predicts: ...  # noqa: ANN401
+    def load_predictor(self, backbone: Any, folder: Path, parents: Sequence[Path]) -> Predicts: ...  # noqa: ANN401
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class TorchEngine:
 
         return load_backbone(folder, anatomy)
 
-    def load_predictor(self, backbone: Any, folder: Path) -> Predicts:  # noqa: ANN401
+    def load_predictor(self, backbone: Any, folder: Path, parents: Sequence[Path]) -> Predicts:  # noqa: ANN401
         from headstart.engine.artifacts import load_artifact  # noqa: PLC0415
         from headstart.engine.predictor import Predictor  # noqa: PLC0415
 
-        return Predictor(backbone, load_artifact(folder))
+        return Predictor(backbone, load_artifact(folder), [load_artifact(parent) for parent in parents])
 
 
 def import_engine() -> Loads:

@@ -44,9 +44,9 @@ class Residents:
         backbone = self._backbone(served)  # also marks it as used, so that it is not evicted before its models
         if found is not None:
             return found  # type: ignore[no-any-return]
-        folder = self._blobs.path(served.artifact_blob)
-        predictor = self._engine.load_predictor(backbone, folder)
-        self._keep(key, predictor, sum(file.stat().st_size for file in folder.iterdir()))
+        *parents, folder = (self._blobs.path(blob) for blob in (*served.parent_blobs, served.artifact_blob))
+        predictor = self._engine.load_predictor(backbone, folder, parents)
+        self._keep(key, predictor, sum(file.stat().st_size for each in (*parents, folder) for file in each.iterdir()))
         return predictor
 
     def _backbone(self, served: Served) -> Any:  # noqa: ANN401

@@ -11,7 +11,8 @@ import typer
 from headstart.cli import tables
 from headstart.cli.session import After, Json, Limit, Session, session
 from headstart.client import datasets as calls
-from headstart.errors import BadInput, NotFound, quote
+from headstart.errors import BadInput, NotFound, listing, quote
+from headstart.specs.datasets import FORMATS
 from headstart.specs.pages import DEFAULT_LIMIT
 
 app = typer.Typer(help="Labelled data: upload, see, delete.", no_args_is_help=True)
@@ -36,10 +37,12 @@ def get_dataset(context: typer.Context, dataset: Reference, *, as_json: Json = F
 @app.command("upload")
 def upload(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A CSV, TSV or JSONL file.", exists=True, dir_okay=False, readable=True)],
+    file: Annotated[
+        Path, typer.Argument(help=f"A file in one of these formats: {listing(FORMATS)}.", exists=True, dir_okay=False, readable=True)
+    ],
     *,
     name: Annotated[str | None, typer.Option(help="The dataset's name [default: the file's].")] = None,
-    format: Annotated[str | None, typer.Option("--format", help="csv, tsv or jsonl [default: by the file's ending].")] = None,  # noqa: A002
+    format: Annotated[str | None, typer.Option("--format", help=f"One of {listing(FORMATS)} [default: by the file's ending].")] = None,  # noqa: A002
     schema: Annotated[str | None, typer.Option(metavar="JSON", help='Column types that are stated: {"label": "category"}.')] = None,
     as_json: Json = False,
 ) -> None:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from headstart.cli import tables
-from headstart.cli.session import After, IdempotencyKey, Json, Limit, read_text, session
-from headstart.client import JobHandle
+from headstart.cli.session import After, Follow, IdempotencyKey, Json, Limit, read_text, session
+from headstart.client import JobHandle, streams
 from headstart.client import jobs as calls
 from headstart.errors import BadInput
 from headstart.specs.pages import DEFAULT_LIMIT, MAX_LIMIT
@@ -100,10 +100,34 @@ def cancel_job(context: typer.Context, job: Id, *, as_json: Json = False) -> Non
 
 
 @app.command("events")
-def list_job_events(context: typer.Context, job: Id, *, limit: Limit = MAX_LIMIT, after: After = None, as_json: Json = False) -> None:
-    """List what happened to a job."""
+def list_job_events(
+    context: typer.Context, job: Id, *, follow: Follow = False, limit: Limit = MAX_LIMIT, after: After = None, as_json: Json = False
+) -> None:
+    """List what happened to a job, or watch it happen."""
     with session(context, as_json=as_json) as here:
-        here.show(calls.list_job_events(job, limit=limit, after=after), tables.events)
+        if follow:
+            here.follow(streams.job_events(job, after=after), tables.event_line)
+        else:
+            here.show(calls.list_job_events(job, limit=limit, after=after), tables.events)
+
+
+@app.command("logs")
+def list_job_logs(
+    context: typer.Context, job: Id, *, follow: Follow = False, limit: Limit = MAX_LIMIT, after: After = None, as_json: Json = False
+) -> None:
+    """Read a job's log, or watch it grow."""
+    with session(context, as_json=as_json) as here:
+        if follow:
+            here.follow(streams.job_logs(job, after=after), tables.log_line)
+        else:
+            here.show(calls.list_job_logs(job, limit=limit, after=after), tables.logs)
+
+
+@app.command("metrics")
+def list_job_metrics(context: typer.Context, job: Id, *, limit: Limit = MAX_LIMIT, after: After = None, as_json: Json = False) -> None:
+    """List what was measured while a job trained and when it was evaluated."""
+    with session(context, as_json=as_json) as here:
+        here.show(calls.list_job_metrics(job, limit=limit, after=after), tables.metrics)
 
 
 @app.command("report")

@@ -12,9 +12,11 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from headstart.client import Headstart
 from headstart.client.protocol import Call
+from headstart.client.streams import Stream
 from headstart.errors import BadInput, quote
 from headstart.specs.pages import MAX_LIMIT, Page
 
@@ -26,6 +28,7 @@ PIPE_WIDTH = 240
 Json = Annotated[bool, typer.Option("--json", help="Print the server's JSON.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=MAX_LIMIT, help="Rows of one page.")]
 After = Annotated[str | None, typer.Option("--after", metavar="CURSOR", help="Go on after the page that named this cursor.")]
+Follow = Annotated[bool, typer.Option("--follow", help="Go on until the job has ended; --json prints one object a line.")]
 Home = Annotated[
     Path | None, typer.Option("--home", metavar="DIR", help="Folder of an installation on this machine [default: ~/.headstart].")
 ]
@@ -63,6 +66,14 @@ class Session:
         if isinstance(value, Page) and value.next is not None:
             self.console.print(f"More: --after {value.next}", markup=False, highlight=False, soft_wrap=True)
 
+    def follow(self, stream: Stream[T], render: Callable[[T], Text]) -> None:
+        """Print rows as they come: the JSON of each as it came, on one line, or what `render` makes of it."""
+        for message in self.client.connection.follow(stream):
+            if self.json:
+                print_json(json.loads(message.data), indent=None)
+            else:
+                self.console.print(render(stream.read(message)), soft_wrap=True)
+
     def say(self, line: str) -> None:
         """A sentence for people; `--json` keeps quiet."""
         if not self.json:
@@ -78,10 +89,11 @@ def session(context: typer.Context, *, as_json: bool) -> Iterator[Session]:
         yield Session(client, as_json or options.json, console)
 
 
-def print_json(value: object) -> None:
-    """A JSON value on stdout, escaped where the terminal's encoding is not Unicode."""
+def print_json(value: object, *, indent: int | None = 2) -> None:
+    """A JSON value on stdout, at once, escaped where the terminal's encoding is not Unicode."""
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=not unicode) + "\n")
+    sys.stdout.write(json.dumps(value, indent=indent, ensure_ascii=not unicode) + "\n")
+    sys.stdout.flush()
 
 
 def read_text(name: str) -> str:

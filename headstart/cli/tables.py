@@ -11,7 +11,7 @@ from rich.text import Text
 
 from headstart.specs.backbones import Backbone, Layer
 from headstart.specs.datasets import Dataset, RowProblem
-from headstart.specs.jobs import Event, Job, Report
+from headstart.specs.jobs import Event, Job, LogLine, Metric, Report
 from headstart.specs.keys import Key, NewKey
 from headstart.specs.models import Model, ModelVersion
 from headstart.specs.pages import Page
@@ -153,11 +153,38 @@ def _majority(baselines: dict[str, dict[str, dict[str, float]]]) -> str:
 
 
 def events(page: Page[Event]) -> RenderableType:
-    rows = [
-        (row.seq, row.at.isoformat(timespec="milliseconds"), row.attempt, row.type, ", ".join(f"{k}={v}" for k, v in row.data.items()))
-        for row in page.data
-    ]
-    return table(("seq", "at", "attempt", "type", "data"), rows)
+    return table(("seq", "at", "attempt", "type", "data"), [_event(row) for row in page.data])
+
+
+def event_line(row: Event) -> Text:
+    """The same without a table, for rows that come one by one."""
+    return _line(_event(row))
+
+
+def _event(row: Event) -> Sequence[Cell]:
+    data = ", ".join(f"{name}={value}" for name, value in row.data.items())
+    return row.seq, row.at.isoformat(timespec="milliseconds"), row.attempt, row.type, data
+
+
+def logs(page: Page[LogLine]) -> RenderableType:
+    return table(("seq", "at", "attempt", "level", "message"), [_log(row) for row in page.data])
+
+
+def log_line(row: LogLine) -> Text:
+    return _line(_log(row))
+
+
+def _log(row: LogLine) -> Sequence[Cell]:
+    return row.seq, row.at.isoformat(timespec="milliseconds"), row.attempt, row.level, row.message
+
+
+def _line(cells: Sequence[Cell]) -> Text:
+    return Text("  ").join(_cell(value) for value in cells)
+
+
+def metrics(page: Page[Metric]) -> RenderableType:
+    rows = [(row.epoch, row.step, row.task, row.split, row.name, row.value) for row in page.data]
+    return table(("epoch", "step", "task", "split", "metric", "value"), rows)
 
 
 def report(row: Report) -> RenderableType:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from headstart.client import backbones, datasets, health, jobs, keys, models, workspaces
+from headstart.client import backbones, datasets, health, jobs, keys, models, streams, workspaces
 from headstart.client.credentials import find_credentials
 from headstart.client.http import AsyncConnection, AsyncSurroundings
 from headstart.client.protocol import Retries
 from headstart.specs.backbones import Backbone, Layer
 from headstart.specs.datasets import Dataset, Profile, Row, RowProblem
-from headstart.specs.jobs import Event, Job, JobSpec, Metric, Report
+from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric, Report
 from headstart.specs.keys import Key, NewKey, Scope
 from headstart.specs.models import Model, ModelVersion
 from headstart.specs.pages import Page
@@ -132,11 +132,24 @@ class AsyncHeadstart:
     async def list_job_events(self, job: str, *, limit: int | None = None, after: int | str | None = None) -> Page[Event]:
         return await self.connection.send(jobs.list_job_events(job, limit=limit, after=after))
 
+    async def list_job_logs(self, job: str, *, limit: int | None = None, after: int | str | None = None) -> Page[LogLine]:
+        return await self.connection.send(jobs.list_job_logs(job, limit=limit, after=after))
+
     async def list_job_metrics(self, job: str, *, limit: int | None = None, after: int | str | None = None) -> Page[Metric]:
         return await self.connection.send(jobs.list_job_metrics(job, limit=limit, after=after))
 
     async def get_job_report(self, job: str) -> Report:
         return await self.connection.send(jobs.get_job_report(job))
+
+    def follow_job_events(self, job: str, *, after: int | None = None) -> AsyncIterator[Event]:
+        """Events as they happen, until the job has ended; a connection that breaks off is taken up again where it was."""
+        stream = streams.job_events(job, after=after)
+        return (stream.read(message) async for message in self.connection.follow(stream))
+
+    def follow_job_logs(self, job: str, *, after: int | None = None) -> AsyncIterator[LogLine]:
+        """The same of its log."""
+        stream = streams.job_logs(job, after=after)
+        return (stream.read(message) async for message in self.connection.follow(stream))
 
     # models
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
@@ -16,6 +16,7 @@ import httpx
 from headstart import __version__
 from headstart.client.credentials import Credentials
 from headstart.client.protocol import Call, Outcome, Retries, Tries, request_arguments
+from headstart.client.streams import Following, Message, Stream, is_stream
 
 T = TypeVar("T")
 
@@ -58,6 +59,28 @@ class Connection:
                 if pause is None and isinstance(outcome, httpx.Response):
                     return outcome.content
                 self.surroundings.sleep(pause or 0.0)
+
+    def follow(self, stream: Stream[Any]) -> Iterator[Message]:
+        """Messages as they come, to the end of the stream; one that breaks off is opened again where it was.
+
+        Raises:
+            HeadstartError: what the server refused, or Unavailable when it stays away for a minute.
+        """
+        following = Following(stream, self._retries, self.surroundings.jitter)
+        outcome: Outcome
+        while True:
+            try:
+                with self._http.stream(**request_arguments(following.call(), None, self._timeout)) as outcome:
+                    if not is_stream(outcome):
+                        outcome.read()
+                    else:
+                        for piece in outcome.iter_bytes():
+                            yield from following.take(piece)
+                            if following.ended:
+                                return
+            except httpx.RequestError as error:
+                outcome = error
+            self.surroundings.sleep(following.pause_after(outcome))
 
     def _try(self, call: Call[Any], file: BinaryIO | None) -> Outcome:
         if file is not None:
@@ -109,6 +132,29 @@ class AsyncConnection:
                 if pause is None and isinstance(outcome, httpx.Response):
                     return outcome.content
                 await self.surroundings.sleep(pause or 0.0)
+
+    async def follow(self, stream: Stream[Any]) -> AsyncIterator[Message]:
+        """Messages as they come, to the end of the stream; one that breaks off is opened again where it was.
+
+        Raises:
+            HeadstartError: what the server refused, or Unavailable when it stays away for a minute.
+        """
+        following = Following(stream, self._retries, self.surroundings.jitter)
+        outcome: Outcome
+        while True:
+            try:
+                async with self._http.stream(**request_arguments(following.call(), None, self._timeout)) as outcome:
+                    if not is_stream(outcome):
+                        await outcome.aread()
+                    else:
+                        async for piece in outcome.aiter_bytes():
+                            for message in following.take(piece):
+                                yield message
+                            if following.ended:
+                                return
+            except httpx.RequestError as error:
+                outcome = error
+            await self.surroundings.sleep(following.pause_after(outcome))
 
     async def _try(self, call: Call[Any], file: BinaryIO | None) -> Outcome:
         if file is not None:

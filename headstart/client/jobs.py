@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headstart.client.protocol import Call, answer, body, fresh_key, query, route
-from headstart.specs.jobs import Event, Job, JobSpec, Metric, Report
+from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric, Report
 from headstart.specs.pages import Page
 from headstart.specs.plans import Plan
 
@@ -33,6 +33,10 @@ def cancel_job(job: str, *, idempotency_key: str | None = None) -> Call[Job]:
 
 def list_job_events(job: str, *, limit: int | None = None, after: int | str | None = None) -> Call[Page[Event]]:
     return Call("GET", route("jobs", job, "events"), answer(Page[Event]), query(limit=limit, after=after))
+
+
+def list_job_logs(job: str, *, limit: int | None = None, after: int | str | None = None) -> Call[Page[LogLine]]:
+    return Call("GET", route("jobs", job, "logs"), answer(Page[LogLine]), query(limit=limit, after=after))
 
 
 def list_job_metrics(job: str, *, limit: int | None = None, after: int | str | None = None) -> Call[Page[Metric]]:

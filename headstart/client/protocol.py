@@ -45,7 +45,7 @@ _FAMILY: Mapping[int, type[HeadstartError]] = {
 } | {502: Unavailable, 504: Unavailable}
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _WAIT_FOR = frozenset({"dataset_not_ready", "idempotency_running"})
-_LONGEST_RETRY_AFTER = 120.0
+LONGEST_RETRY_AFTER = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ class Call(Generic[T]):
     path: str
     parse: Callable[[bytes], T]
     params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
     upload: Upload | None = None
     idempotency_key: str | None = None
@@ -162,7 +163,7 @@ def fresh_key(given: str | None = None) -> str:
 
 def request_arguments(call: Call[T], file: BinaryIO | None, timeout_seconds: float) -> dict[str, Any]:
     """Keyword arguments of `httpx.Client.build_request`. Equal for each try, down to the multipart boundary."""
-    headers: dict[str, str] = {"Accept": "application/json"}
+    headers: dict[str, str] = {"Accept": "application/json", **call.headers}
     if call.idempotency_key is not None:
         headers["Idempotency-Key"] = call.idempotency_key
     timeout = httpx.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds), read=timeout_seconds + call.wait_seconds)
@@ -186,6 +187,11 @@ class Retries:
     first_pause_seconds: float = 0.25
     longest_pause_seconds: float = 8.0
     patience_seconds: float = 600.0
+
+    def pause_seconds(self, failed: int, jitter: float, asked: int | None) -> float:
+        """Before the next try, after so many that failed: at least what the server asked for."""
+        backoff = min(self.longest_pause_seconds, self.first_pause_seconds * 2.0 ** (failed - 1))
+        return max(float(asked or 0), backoff * (0.5 + 0.5 * jitter))
 
 
 Outcome = httpx.Response | httpx.RequestError
@@ -223,7 +229,7 @@ class Tries:
 
     def _pause(self, outcome: Outcome, error: HeadstartError) -> float | None:
         asked = error.retry_after_seconds
-        if asked is not None and asked > _LONGEST_RETRY_AFTER:
+        if asked is not None and asked > LONGEST_RETRY_AFTER:
             return None
         if error.code in _WAIT_FOR and error.status == Conflict.status:
             if asked is None or self.waited_seconds + asked > self.retries.patience_seconds:
@@ -231,16 +237,15 @@ class Tries:
             pause = max(asked, 0.1) + 0.1 * self.jitter()
             self.waited_seconds += pause
             return pause
-        if not _is_passing(outcome):
+        if not is_passing(outcome):
             return None
         self.failed += 1
         if self.failed >= self.retries.failures:
             return None
-        backoff = min(self.retries.longest_pause_seconds, self.retries.first_pause_seconds * 2.0 ** (self.failed - 1))
-        return max(float(asked or 0), backoff * (0.5 + 0.5 * self.jitter()))
+        return self.retries.pause_seconds(self.failed, self.jitter(), asked)
 
 
-def _is_passing(outcome: Outcome) -> bool:
+def is_passing(outcome: Outcome) -> bool:
     """Whether the same request may well succeed soon. A time-out is not: the work may still be going on."""
     if isinstance(outcome, httpx.Response):
         return outcome.status_code in _TRY_AGAIN

@@ -14,9 +14,9 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from headstart.client.progress import Watch, watch
 from headstart.errors import BadInput, Conflict, EngineFault, Fault, HeadstartError, NotFound, Unavailable, quote
 from headstart.specs.backbones import Backbone
-from headstart.specs.datasets import Dataset
+from headstart.specs.datasets import ENDINGS, Dataset
 from headstart.specs.fields import NAME_PATTERN
-from headstart.specs.jobs import Event, Job, JobStatus, Report
+from headstart.specs.jobs import Event, Job, JobStatus, LogLine, Report
 from headstart.specs.pages import MAX_LIMIT, Page
 from headstart.specs.predictions import MAX_INPUTS, Prediction, Usage
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Waiting = TypeVar("Waiting", Dataset, Backbone)
 
-_FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _SOURCES = ("demo:", "path:", "hub:")
 _SPOOL_BYTES = 8 * 2**20
 _OUTAGE_SECONDS = 60.0
@@ -57,9 +56,9 @@ def upload(
 
     Args:
         client: where to.
-        source: path of a CSV, TSV or JSONL file, or rows as dictionaries, which are sent as JSONL.
+        source: path of a file, or rows as dictionaries, which are sent as JSONL.
         name: the dataset's name; None: the file's, in lower case. Rows need one.
-        format: `csv`, `tsv` or `jsonl`; None: by the file's ending.
+        format: one of `headstart.specs.datasets.FORMATS`; None: by the file's ending.
         schema: column types that are stated, not guessed: `{"label": "category"}`.
         timeout: seconds to wait for the worker; None: as long as it takes.
 
@@ -69,7 +68,7 @@ def upload(
     if isinstance(source, str | Path):
         path = Path(source)
         created = client.create_dataset(
-            path, name=name or _name_of(path.stem), format=format or _FORMATS.get(path.suffix.lower()), schema=schema
+            path, name=name or _name_of(path.stem), format=format or ENDINGS.get(path.suffix.lower()), schema=schema
         )
     elif name is None:
         raise BadInput("invalid_field", "Rows need a name.", 'Give one: upload(rows, name="reviews").')
@@ -265,7 +264,7 @@ class JobHandle:
             HeadstartError: `still_running`, when the time is up; the job goes on.
             Unavailable: the server was away for a minute.
         """
-        with watch(self.id, show=progress) as watcher:
+        with watch(self.id, show=progress, clock=self.client.connection.surroundings.clock) as watcher:
             self._follow(watcher, timeout)
         if self.job.status is JobStatus.SUCCEEDED:
             return self.job
@@ -299,6 +298,9 @@ class JobHandle:
 
     def events(self) -> list[Event]:
         return list(iterate(self.client.list_job_events, self.id))
+
+    def logs(self) -> list[LogLine]:
+        return list(iterate(self.client.list_job_logs, self.id))
 
     def report(self) -> Report:
         return self.client.get_job_report(self.id)

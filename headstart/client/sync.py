@@ -8,13 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 
-from headstart.client import backbones, datasets, health, jobs, keys, models, sugar, workspaces
+from headstart.client import backbones, datasets, health, jobs, keys, models, streams, sugar, workspaces
 from headstart.client.credentials import find_credentials
 from headstart.client.http import Connection, Surroundings
 from headstart.client.protocol import Retries
 from headstart.specs.backbones import Backbone, Layer
 from headstart.specs.datasets import Dataset, Profile, Row, RowProblem
-from headstart.specs.jobs import Event, Job, JobSpec, Metric, Report
+from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric, Report
 from headstart.specs.keys import Key, NewKey, Scope
 from headstart.specs.models import Model, ModelVersion
 from headstart.specs.pages import MAX_LIMIT, Page
@@ -144,11 +144,24 @@ class Headstart:
     def list_job_events(self, job: str, *, limit: int | None = None, after: int | str | None = None) -> Page[Event]:
         return self.connection.send(jobs.list_job_events(job, limit=limit, after=after))
 
+    def list_job_logs(self, job: str, *, limit: int | None = None, after: int | str | None = None) -> Page[LogLine]:
+        return self.connection.send(jobs.list_job_logs(job, limit=limit, after=after))
+
     def list_job_metrics(self, job: str, *, limit: int | None = None, after: int | str | None = None) -> Page[Metric]:
         return self.connection.send(jobs.list_job_metrics(job, limit=limit, after=after))
 
     def get_job_report(self, job: str) -> Report:
         return self.connection.send(jobs.get_job_report(job))
+
+    def follow_job_events(self, job: str, *, after: int | None = None) -> Iterator[Event]:
+        """Events as they happen, until the job has ended; a connection that breaks off is taken up again where it was."""
+        stream = streams.job_events(job, after=after)
+        return (stream.read(message) for message in self.connection.follow(stream))
+
+    def follow_job_logs(self, job: str, *, after: int | None = None) -> Iterator[LogLine]:
+        """The same of its log."""
+        stream = streams.job_logs(job, after=after)
+        return (stream.read(message) for message in self.connection.follow(stream))
 
     # models
 
@@ -232,7 +245,7 @@ class Headstart:
         schema: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Dataset:
-        """Send a CSV or JSONL file, or rows, and wait until the dataset is ready. See `sugar.upload`."""
+        """Send a file, or rows, and wait until the dataset is ready. See `sugar.upload`."""
         return sugar.upload(self, source, name=name, format=format, schema=schema, timeout=timeout)
 
     def find_dataset(self, reference: str) -> Dataset | None:

@@ -10,17 +10,14 @@ import codecs
 import csv
 import io
 import itertools
-from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
 from headstart.data.batches import MAX_CHARS, Batch, filled, rows_per_batch
 from headstart.data.limits import ReadLimits
+from headstart.data.names import check_names
 from headstart.data.problems import InvalidDataset, Problems
-from headstart.errors import listing, quote
-
-MAX_NAME_CHARS = 256
 
 
 def csv_batches(file: BinaryIO, limits: ReadLimits, problems: Problems, delimiter: str = ",") -> Generator[Batch, None, None]:
@@ -159,15 +156,7 @@ def _header(records: Iterator[list[str]], limits: ReadLimits, problems: Problems
         raise problems.refusal("no_rows", "The file is empty.")
     if len(names) > limits.max_columns:
         raise problems.refusal("too_many_columns", f"The file has {len(names):,} columns; at most {limits.max_columns:,} are taken.")
-    empty = [position for position, name in enumerate(names, 1) if filled(name) is None]
-    if empty:
-        raise problems.refusal("bad_header", f"Column {empty[0]} of the header has no name.")
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise problems.refusal("bad_header", f"The header names these columns more than once: {listing(twice)}.")
-    long = [name for name in names if len(name) > MAX_NAME_CHARS]
-    if long:
-        raise problems.refusal("bad_header", f"The column name {quote(long[0])} has more than {MAX_NAME_CHARS} characters.")
+    check_names(names, problems)
     return names
 
 

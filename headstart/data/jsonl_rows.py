@@ -12,8 +12,9 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any, BinaryIO, NoReturn
 
 from headstart.data.batches import MAX_CHARS, Batch, filled, rows_per_batch
-from headstart.data.csv_rows import MAX_NAME_CHARS, refuse_utf16
+from headstart.data.csv_rows import refuse_utf16
 from headstart.data.limits import ReadLimits
+from headstart.data.names import MAX_NAME_CHARS
 from headstart.data.problems import Problems
 from headstart.errors import quote
 

@@ -14,6 +14,7 @@ from headstart.data.batches import Batch
 from headstart.data.csv_rows import csv_batches
 from headstart.data.jsonl_rows import LateColumnsError, jsonl_batches
 from headstart.data.limits import ReadLimits
+from headstart.data.parquet_rows import parquet_batches
 from headstart.data.problems import InvalidDataset, Problems
 from headstart.data.profile import ColumnCounter, column_counters
 from headstart.errors import closest, listing, quote
@@ -60,6 +61,8 @@ def _batches(name: Format, file: BinaryIO, limits: ReadLimits, problems: Problem
             return csv_batches(file, limits, problems, delimiter="\t")
         case "jsonl":
             return jsonl_batches(file, limits, problems, columns)
+        case "parquet":
+            return parquet_batches(file, limits, problems)
 
 
 def _write(batches: Iterator[Batch], target: Path, types: dict[str, ColumnType], limits: ReadLimits, problems: Problems) -> DatasetProfile:

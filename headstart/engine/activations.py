@@ -92,6 +92,7 @@ class Extraction:
     feeder: CachedFeeder
     rows_computed: int
     rows_reused: int
+    tokens_computed: int
     seconds: float
     """0.0 when all came from the cache."""
 
@@ -129,7 +130,13 @@ def extract_activations(
         known = cache.find(digests)
     pieces = [piece for piece in known if piece is not None]
     lengths = np.fromiter((len(piece) for piece in pieces), np.int64, len(pieces))
-    return Extraction(CachedFeeder(pieces, lengths), len(missing), len(texts) - len(missing), clock() - started if len(missing) else 0.0)
+    return Extraction(
+        feeder=CachedFeeder(pieces, lengths),
+        rows_computed=len(missing),
+        rows_reused=len(texts) - len(missing),
+        tokens_computed=int(tokens.lengths[missing].sum()),
+        seconds=clock() - started if len(missing) else 0.0,
+    )
 
 
 def _compute(

@@ -41,6 +41,13 @@ class BackboneRef(_Part):
     sha256: str
 
 
+class ParentRef(_Part):
+    """The artifact that this one stands on: its manifest's digest, which covers its files and its own parent."""
+
+    model: str
+    sha256: str
+
+
 class TaskEntry(_Part):
     name: str
     type: str
@@ -61,6 +68,7 @@ class Manifest(_Part):
     format: Literal[1]
     method: str
     backbone: BackboneRef
+    parent: ParentRef | None = Field(default=None, description="The model whose delta the backbone starts with.")
     boundary: str
     output: str = Field(description="The layer whose output is pooled.")
     pooling: str
@@ -79,6 +87,8 @@ class Artifact:
     """A checked artifact in memory."""
 
     manifest: Manifest
+    sha256: str
+    """Of the manifest, and so of everything."""
     heads: dict[str, HeadTensors]
     """By task."""
     delta: HeadTensors
@@ -111,7 +121,7 @@ def load_artifact(folder: Path) -> Artifact:
     Raises:
         EngineFault: `bad_data`, when a file is missing, added or changed, or the format is a newer one.
     """
-    manifest = _read_manifest(folder)
+    manifest, digest = _read_manifest(folder)
     present = {entry.name for entry in folder.iterdir()}
     if present != {MANIFEST, *manifest.files}:
         raise _damaged("a file is missing or was added")
@@ -126,7 +136,7 @@ def load_artifact(folder: Path) -> Artifact:
         delta = load(contents[DELTA_FILE]) if DELTA_FILE in contents else {}
     except SafetensorError as fault:
         raise _damaged("its tensors cannot be read") from fault
-    return Artifact(manifest, {task.name: _of_task(tensors, task) for task in manifest.tasks}, delta)
+    return Artifact(manifest, digest, {task.name: _of_task(tensors, task) for task in manifest.tasks}, delta)
 
 
 def _of_task(tensors: dict[str, NDArray[Any]], task: TaskEntry) -> HeadTensors:
@@ -137,7 +147,7 @@ def _of_task(tensors: dict[str, NDArray[Any]], task: TaskEntry) -> HeadTensors:
     return head
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def _read_manifest(folder: Path) -> tuple[Manifest, str]:
     try:
         content = (folder / MANIFEST).read_bytes()
         record = json.loads(content)
@@ -145,10 +155,10 @@ def _read_manifest(folder: Path) -> Manifest:
             raise _damaged(f"{MANIFEST} is not what was written")
         if isinstance(record.get("format"), int) and record["format"] > FORMAT:
             raise EngineFault("bad_data", "The artifact was written by a newer version.", "Upgrade Headstart.")
-        record.pop("sha256", None)
+        digest = record.pop("sha256", None)
         if content != _sealed(record):
             raise _damaged(f"{MANIFEST} is not what was written")
-        return Manifest.model_validate(record)
+        return Manifest.model_validate(record), str(digest)
     except (OSError, ValueError, RecursionError, ValidationError) as fault:
         raise _damaged(f"{MANIFEST} cannot be read") from fault
 

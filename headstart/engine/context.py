@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.batches import preprocessing_digest
-from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus
+from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus, LogLevel
 from headstart.specs.plans import INPUT, Plan
 
 
@@ -19,6 +19,7 @@ class Reporter(Protocol):
     def stage(self, status: JobStatus) -> None: ...
     def progress(self, *, fraction: float, step: int, steps: int, epoch: int, epochs: int) -> None: ...
     def event(self, type: str, data: dict[str, Any]) -> None: ...  # noqa: A002 - the word of the contract
+    def log(self, message: str, level: LogLevel = "info") -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,3 +62,4 @@ class Context:
 
     def warn(self, code: str, message: str) -> None:
         self.reporter.event("warning", {"code": code, "message": message})
+        self.reporter.log(message, "warning")

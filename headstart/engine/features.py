@@ -27,12 +27,16 @@ SHARD_SECONDS = 10.0
 Progress = Callable[[float, int, int], None]
 """(share of the tokens done, batches done, batches in all)."""
 
+Halved = Callable[[int], None]
+"""Told how many rows the parts of a batch have that did not fit the memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Features:
     values: NDArray[np.float32]  # [N, D]
     rows_computed: int
     rows_reused: int
+    tokens_computed: int
     seconds: float
     """Spent on rows that were not in the cache; 0.0 when all were."""
 
@@ -53,6 +57,7 @@ def extract(
     cache: FeatureCache | None,
     clock: Callable[[], float],
     progress: Progress,
+    halved: Halved = lambda _: None,
 ) -> Features:
     """The features of `texts`; texts that are equal, or known to the cache, are not computed again.
 
@@ -71,16 +76,16 @@ def extract(
     known, found = cache.lookup(digests) if cache is not None else (np.zeros((len(unique), 0), np.float32), np.zeros(len(unique), np.bool_))
     missing = np.flatnonzero(~found)
     if not len(missing):
-        return Features(known[inverse], 0, len(texts), 0.0)
+        return Features(known[inverse], 0, len(texts), 0, 0.0)
     tokens = tokenise(tokenizer, [unique[row] for row in missing], max_tokens)
     keeper = _Keeper(cache, digests[missing], clock)
-    computed = run_batches(prefix, tokens, pad_id(tokenizer), batch_tokens, on_batch=keeper.keep, progress=progress)
+    computed = run_batches(prefix, tokens, pad_id(tokenizer), batch_tokens, on_batch=keeper.keep, progress=progress, halved=halved)
     keeper.flush()
     values = np.empty((len(unique), computed.shape[1]), np.float32)
     if known.shape[1]:
         values[found] = known[found]
     values[missing] = computed
-    return Features(values[inverse], len(missing), len(texts) - len(missing), clock() - started)
+    return Features(values[inverse], len(missing), len(texts) - len(missing), int(tokens.lengths.sum()), clock() - started)
 
 
 def run_batches(
@@ -91,6 +96,7 @@ def run_batches(
     *,
     on_batch: Callable[[NDArray[np.int64], NDArray[np.float32]], None] | None = None,
     progress: Progress | None = None,
+    halved: Halved = lambda _: None,
 ) -> NDArray[np.float32]:
     """Features [N, D] of tokenised texts, in their order, run in batches of like length.
 
@@ -101,7 +107,7 @@ def run_batches(
     values = np.empty((len(tokens.ids), 0), np.float32)
     total, done = max(1, int(tokens.lengths.sum())), 0
     for number, rows in enumerate(batches, start=1):
-        computed = _run(prefix, [tokens.ids[row] for row in rows], padding)
+        computed = _run(prefix, [tokens.ids[row] for row in rows], padding, halved)
         if number == 1:
             values = np.empty((len(tokens.ids), computed.shape[1]), np.float32)
         values[rows] = computed
@@ -113,7 +119,7 @@ def run_batches(
     return values
 
 
-def _run(prefix: Prefix, ids: list[NDArray[np.int32]], padding: int) -> NDArray[np.float32]:
+def _run(prefix: Prefix, ids: list[NDArray[np.int32]], padding: int, halved: Halved) -> NDArray[np.float32]:
     """One batch, in halves when memory runs out."""
     try:
         computed = prefix.features(collate(ids, padding))
@@ -132,7 +138,8 @@ def _run(prefix: Prefix, ids: list[NDArray[np.int32]], padding: int) -> NDArray[
         return computed.numpy()
     # outside the handler: there the traceback would still hold the tensors of the failed batch
     middle = len(ids) // 2
-    return np.concatenate([_run(prefix, ids[:middle], padding), _run(prefix, ids[middle:], padding)])
+    halved(len(ids) - middle)
+    return np.concatenate([_run(prefix, ids[:middle], padding, halved), _run(prefix, ids[middle:], padding, halved)])
 
 
 class _Keeper:

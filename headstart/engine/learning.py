@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from headstart.engine.context import Context
 from headstart.engine.heads import HEADS, HeadTensors, LabelledRows, stepped
 from headstart.engine.preparing import Prepared
+from headstart.engine.sources import PooledSource
 from headstart.engine.splits import Split
-from headstart.engine.training import PooledSource, Trained, embed_all, train
+from headstart.engine.training import Trained, embed_all, train
 from headstart.specs.jobs import LEARNING_RATES, MlpHead
 
 
@@ -46,6 +47,7 @@ def _solve(context: Context, prepared: Prepared, targets: NDArray[np.int64], spl
     solve = HEADS[context.spec.method.head.type].solve
     assert solve is not None  # noqa: S101 - the spec gives a solver to such heads alone
     parts = [LabelledRows(features_of(context, prepared, rows), targets[rows]) for rows in (split.train, split.validation)]
+    context.reporter.log(f"A {context.spec.method.head.type} head is solved on {len(split.train):,} rows.")
 
     def tick() -> None:
         context.reporter.progress(fraction=context.features_share, step=0, steps=1, epoch=0, epochs=1)
@@ -56,7 +58,7 @@ def _solve(context: Context, prepared: Prepared, targets: NDArray[np.int64], spl
 def _step(context: Context, prepared: Prepared, targets: NDArray[np.int64], split: Split) -> Trained:
     method, options = context.spec.method, context.spec.training
     return train(
-        prepared.source,
+        prepared.source.for_training(options),
         _start(context, prepared, targets, split),
         targets,
         split.train,
@@ -65,7 +67,7 @@ def _step(context: Context, prepared: Prepared, targets: NDArray[np.int64], spli
         learning_rate=options.learning_rate or LEARNING_RATES[method.type],
         dropout=method.head.dropout,
         batch_tokens=context.plan.batch_tokens,
-        told=_Told(context),
+        told=_Told(context, len(split.train)),
     )
 
 
@@ -80,17 +82,24 @@ def _start(context: Context, prepared: Prepared, targets: NDArray[np.int64], spl
 
 
 class _Told:
-    """Progress and metrics of the loop, as the job's reporter wants them."""
+    """Progress, metrics and words of the loop, as the job's reporter wants them."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, context: Context, rows: int) -> None:
+        self._context, self._rows = context, rows
+        self._began = self._stepped = context.clock()
 
     def step(self, *, step: int, steps: int, epoch: int) -> None:
         context = self._context
+        self._stepped = context.clock()
         fraction = context.features_share + (0.95 - context.features_share) * step / steps
         context.reporter.progress(fraction=fraction, step=step, steps=steps, epoch=epoch, epochs=context.spec.training.epochs)
 
-    def epoch(self, *, epoch: int, step: int, train_loss: float, validation_loss: float | None) -> None:
+    def epoch(self, *, epoch: int, step: int, learning_rate: float, train_loss: float, validation_loss: float | None) -> None:
+        losses = f"{train_loss:.4f} in training" + ("" if validation_loss is None else f", {validation_loss:.4f} in validation")
+        rows = self._rows / max(self._stepped - self._began, 1e-6)
+        of = f"{epoch:,} of {self._context.spec.training.epochs:,}"
+        self.log(f"Epoch {of}: loss {losses}; learning rate {learning_rate:.2g}, {rows:,.0f} rows a second.")
+        self._began = self._context.clock()
         for split, value in (("train", train_loss), ("validation", validation_loss)):
             if value is not None and np.isfinite(value):
                 data = {
@@ -105,3 +114,6 @@ class _Told:
 
     def warning(self, code: str, message: str) -> None:
         self._context.warn(code, message)
+
+    def log(self, message: str) -> None:
+        self._context.reporter.log(message)

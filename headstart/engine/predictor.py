@@ -9,17 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from headstart.engine.artifacts import DELTA_FILE, Artifact, TaskEntry
+from headstart.engine.artifacts import Artifact, TaskEntry
 from headstart.engine.backbones.loading import Backbone
+from headstart.engine.backbones.merging import merged
 from headstart.engine.batches import pad_id, preprocessing_digest, tokenise
 from headstart.engine.features import run_batches
-from headstart.engine.heads import HEADS, HeadTensors
+from headstart.engine.heads import HEADS
 from headstart.engine.prefix import Prefix
-from headstart.engine.suffix import adapted
 from headstart.engine.tasks import TASKS
 from headstart.errors import BadInput, EngineFault, closest, listing, quote
 from headstart.specs.predictions import Classification, PredictedRow, PredictionWarning
@@ -42,30 +40,31 @@ class Predictor:
     different company from call to call; products of another shape round differently, so that its scores can then differ in the last
     digits: about 1e-6 in float32, 1e-3 in 16 bits.
 
+    Args:
+        backbone: as it was registered.
+        artifact: the model's own.
+        parents: the artifacts it stands on, oldest first.
+
     Raises:
-        EngineFault: `bad_data`, when the artifact was made from another backbone or other preprocessing.
+        EngineFault: `bad_data`, when the artifact was made from another backbone, other parents or other preprocessing.
     """
 
-    def __init__(self, backbone: Backbone, artifact: Artifact) -> None:
+    def __init__(self, backbone: Backbone, artifact: Artifact, parents: Sequence[Artifact] = ()) -> None:
         manifest = artifact.manifest
-        if manifest.backbone.sha256 != backbone.anatomy.sha256:
-            raise EngineFault(
-                "bad_data", "The artifact was made from another backbone.", f"It needs {quote(manifest.backbone.name)} as it was then."
-            )
+        whole = merged(backbone, [*parents, artifact])
         if manifest.preprocessing != preprocessing_digest(backbone.anatomy.files, manifest.max_tokens):
             raise EngineFault("bad_data", "The artifact was made with another tokenizer.", "Register the backbone it was made from.")
         self.manifest = manifest
         self._heads = artifact.heads
         self._tokenizer = backbone.tokenizer
-        module = _with_delta(backbone, artifact.delta) if artifact.delta else backbone.module
-        self._own = artifact.manifest.files[DELTA_FILE].sha256 if artifact.delta else ""
-        self._prefix = Prefix(module, manifest.output, manifest.pooling, manifest.dtype)
+        self._weights = whole.sha256
+        self._prefix = Prefix(whole.module, manifest.output, manifest.pooling, manifest.dtype)
 
     @property
     def shares(self) -> tuple[str, ...]:
         """Predictors with the same value give the same `embed`, so that one pass of f can carry a batch that mixes their requests."""
         made = self.manifest
-        return (made.backbone.sha256, self._own, made.output, made.pooling, made.dtype, str(made.max_tokens), str(made.batch_tokens))
+        return (self._weights, made.output, made.pooling, made.dtype, str(made.max_tokens), str(made.batch_tokens))
 
     def predict(
         self, texts: Sequence[str], *, top_k: int | None = None, tasks: Sequence[str] | None = None
@@ -118,12 +117,3 @@ class Predictor:
             )
             for row, cut in enumerate(embedded.truncated)
         ]
-
-
-def _with_delta(backbone: Backbone, delta: HeadTensors) -> nn.Module:
-    """The backbone with its changed parameters; every other tensor is the shared one."""
-    known = dict(backbone.module.named_parameters())
-    for name, value in delta.items():
-        if name not in known or known[name].shape != value.shape:
-            raise EngineFault("bad_data", f"The artifact changes {quote(name)}, which the backbone does not have so.", "Run the job again.")
-    return adapted(backbone.module, {name: torch.from_numpy(value) for name, value in delta.items()})

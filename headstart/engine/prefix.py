@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from headstart.engine.attention import use_short_attention
 from headstart.engine.boundary import find_layer, run_prefix
 from headstart.engine.pooling import pool_with
 
@@ -56,7 +57,8 @@ class Prefix:
 def in_dtype(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """`module` for autocast to `dtype`: the weights of its products cast once, every other tensor shared with `module`.
 
-    The answers are those of autocast on `module` itself, bit for bit. One copy is kept for each module and dtype.
+    The answers are those of autocast on `module` itself, but for attention over short sequences (`engine.attention`).
+    One copy is kept for each module and dtype.
     """
     if dtype is torch.float32:
         return module
@@ -74,4 +76,5 @@ def _cast_products(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     for part in cast.modules():
         if isinstance(part, _PRODUCTS):
             part.to(dtype)
+    use_short_attention(cast)
     return cast

@@ -9,18 +9,19 @@ import numpy as np
 import torch
 import transformers
 
-from headstart.engine.activations import Feeder, RecomputingFeeder, TokenFeeder, extract_activations
+from headstart.engine.activations import Extraction, Feeder, RecomputingFeeder, TokenFeeder, extract_activations
 from headstart.engine.backbones.loading import random_module
 from headstart.engine.batches import pad_id, tokenise
 from headstart.engine.cache import CacheKey, FeatureCache, prune
 from headstart.engine.context import Context
-from headstart.engine.features import extract
+from headstart.engine.features import Features, Halved, extract
 from headstart.engine.precision import Precision, choose, device_class, measure_prefix, measured_once
 from headstart.engine.prefix import DTYPES, Prefix
 from headstart.engine.rows import Rows, read_rows
+from headstart.engine.sources import PooledSource, SuffixSource
 from headstart.engine.splits import Split, assign
-from headstart.engine.suffix import Suffix
-from headstart.engine.training import PooledSource, SuffixSource
+from headstart.engine.suffix import Cut, make_suffix
+from headstart.errors import quote
 from headstart.specs.plans import INPUT
 
 
@@ -48,6 +49,9 @@ def read(context: Context, table_path: Path) -> tuple[Rows, Split]:
         test_size=evaluation.test_size,
         generator=np.random.default_rng(context.spec.training.seed),
     )
+    how = "by the seed" if evaluation.split_column is None else f"by the column {quote(evaluation.split_column)}"
+    counts = f"{len(split.train):,} to train, {len(split.validation):,} to validate, {len(split.test):,} to test"
+    context.reporter.log(f"{len(rows.texts):,} rows, split {how}: {counts}.")
     _warn_of_twins(context, rows, split)
     return rows, split
 
@@ -65,14 +69,14 @@ def choose_precision(context: Context, texts: list[str]) -> Precision:
     about = {
         "workspace": context.workspace,  # it is measured on their rows, and told in their report
         "max_tokens": str(context.max_tokens),
-        "backbone_sha256": context.backbone.anatomy.sha256,
+        "backbone_sha256": context.backbone.sha256,
         "boundary": layer,
         "pooling": pooling,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "device": device_class(next(module.parameters()).device),
     }
-    return choose(
+    precision = choose(
         context.plan.dtype,
         lambda: measured_once(
             context.cache_root,
@@ -80,6 +84,11 @@ def choose_precision(context: Context, texts: list[str]) -> Precision:
             lambda: measure_prefix(module, context.backbone.tokenizer, layer, pooling, texts, context.max_tokens, context.clock),
         ),
     )
+    numbers = (
+        "" if precision.speedup is None else f" ({precision.speedup:.2f} times as fast, relative error {precision.relative_error:.1e})"
+    )
+    context.reporter.log(f"The backbone runs in {precision.dtype}: {precision.reason}{numbers}.")
+    return precision
 
 
 def pooled_features(context: Context, texts: list[str], dtype: str) -> Prepared:
@@ -95,7 +104,9 @@ def pooled_features(context: Context, texts: list[str], dtype: str) -> Prepared:
         cache=cache,
         clock=context.clock,
         progress=_progress(context),
+        halved=_halved(context),
     )
+    _log_features(context, features)
     _prune(context, cache, features.rows_computed)
     return Prepared(PooledSource(features.values), features.rows_computed, features.rows_reused, features.seconds)
 
@@ -105,7 +116,7 @@ def suffix_source(context: Context, texts: list[str], dtype: str) -> Prepared:
     backbone, plan = context.backbone, context.plan
     layers = [layer.name for layer in backbone.anatomy.layers]
     module = backbone.module if context.spec.init == "pretrained" else random_module(backbone.folder, context.spec.training.seed)
-    suffix = Suffix(module, layers, plan.boundary, context.output, context.spec.method.pooling, plan.trainable.names)
+    suffix = make_suffix(module, Cut(layers, plan.boundary, context.output, context.spec.method.pooling), plan.trainable.names)
     tokens, padding = tokenise(backbone.tokenizer, texts, context.max_tokens), pad_id(backbone.tokenizer)
     feeder: Feeder
     computed = reused = 0
@@ -116,6 +127,7 @@ def suffix_source(context: Context, texts: list[str], dtype: str) -> Prepared:
         prefix = Prefix(backbone.module, plan.boundary, None, dtype)
         cache = _cache(context, prefix, None)
         if cache is None:
+            context.reporter.log(f"Features are computed anew for each batch: {plan.cache.reason}.")
             feeder = RecomputingFeeder(prefix, tokens, padding)
         else:
             found = extract_activations(
@@ -129,6 +141,7 @@ def suffix_source(context: Context, texts: list[str], dtype: str) -> Prepared:
                 progress=_progress(context),
             )
             feeder, computed, reused, seconds = found.feeder, found.rows_computed, found.rows_reused, found.seconds
+            _log_features(context, found)
             _prune(context, cache, computed)
     return Prepared(SuffixSource(suffix, feeder, DTYPES[dtype]), computed, reused, seconds)
 
@@ -140,13 +153,36 @@ def _progress(context: Context):  # type: ignore[no-untyped-def] # noqa: ANN202 
     return progress
 
 
+def _halved(context: Context) -> Halved:
+    """Says it once for each size that is smaller than any before."""
+    least = 2**30
+
+    def halved(rows: int) -> None:
+        nonlocal least
+        if rows < least:
+            least = rows
+            context.warn("out_of_memory", f"Memory ran out; texts go through the backbone in parts of {rows:,} rows.")
+
+    return halved
+
+
+def _log_features(context: Context, found: Features | Extraction) -> None:
+    if not found.rows_computed:
+        context.reporter.log(f"Features: all {found.rows_reused:,} rows were known.")
+        return
+    per_second = 1 / max(found.seconds, 1e-6)
+    speed = f"{found.rows_computed * per_second:,.0f} rows and {found.tokens_computed * per_second:,.0f} tokens a second"
+    took = f"{found.rows_computed:,} rows computed in {found.seconds:.1f} s ({speed})"
+    context.reporter.log(f"Features: {took}, {found.rows_reused:,} rows reused.")
+
+
 def _cache(context: Context, prefix: Prefix, pooling: str | None) -> FeatureCache | None:
     """The cache of these features; None when the plan says that they would not fit."""
     if context.plan.cache.mode != "cached":
         return None
     key = CacheKey(
         workspace=context.workspace,
-        backbone_sha256=context.backbone.anatomy.sha256,
+        backbone_sha256=context.backbone.sha256,
         boundary=context.plan.boundary,
         pooling=pooling,
         preprocessing=context.preprocessing,

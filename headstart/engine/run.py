@@ -15,7 +15,7 @@ import transformers
 from numpy.typing import NDArray
 
 import headstart
-from headstart.engine.artifacts import BackboneRef, Manifest, TaskEntry, write_artifact
+from headstart.engine.artifacts import BackboneRef, Manifest, ParentRef, TaskEntry, write_artifact
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.cards import model_card
 from headstart.engine.context import Context, Reporter
@@ -28,10 +28,11 @@ from headstart.engine.preparing import Prepared, choose_precision, pooled_featur
 from headstart.engine.rows import check_table
 from headstart.engine.splits import Split
 from headstart.engine.tasks import TASKS
+from headstart.errors import quote
 from headstart.specs.fields import View
 from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus, TaskReport
 from headstart.specs.models import ModelTask
-from headstart.specs.plans import Estimate, Plan
+from headstart.specs.plans import INPUT, Estimate, Plan
 
 
 class JobOutcome(View):
@@ -93,18 +94,17 @@ def run_job(
         reporter=reporter,
         clock=clock,
     )
-    laps = _Laps(clock)
+    stages = _Stages(reporter, clock)
     forget_peak()
     with told_in_words():
+        reporter.log(_intention(context))
         check_table(table_path, table_sha256)
         rows, split = read(context, table_path)
         precision = choose_precision(context, rows.texts)
         prepare = pooled_features if isinstance(spec.method, FeatureExtraction) else suffix_source
         prepared = prepare(context, rows.texts, precision.dtype)
-        laps.end("preparing")
-        reporter.stage(JobStatus.TRAINING)
+        stages.enter(JobStatus.TRAINING)
         learnt = learn(context, prepared, rows.targets, split)
-        laps.end("training")
         done = {
             "step": learnt.steps,
             "steps": learnt.steps,
@@ -112,30 +112,46 @@ def run_job(
             "epochs": spec.training.epochs if context.stepped else 1,
         }
         reporter.progress(fraction=0.95, **done)
-        reporter.stage(JobStatus.EVALUATING)
+        stages.enter(JobStatus.EVALUATING)
         reports = {spec.tasks[0].name: _evaluate(context, prepared, learnt, rows.targets, split)}
-        laps.end("evaluating")
-        reporter.stage(JobStatus.PUBLISHING)
+        stages.enter(JobStatus.PUBLISHING)
         manifest = _manifest(context, precision.dtype, created_at)
         splits = f"{len(split.train)} to train, {len(split.validation)} to validate, {len(split.test)} to test, {rows.dropped} left out"
         card = model_card(manifest, spec, reports, job_id=job_id, data=dataset_sha256, splits=splits, license_name=backbone.anatomy.license)
         artifact_bytes = write_artifact(artifact_folder, manifest, {spec.tasks[0].name: learnt.head}, learnt.delta, card)
-        laps.end("publishing")
+        stages.end()
         reporter.progress(fraction=1.0, **done)
-    return _outcome(manifest, reports, learnt, prepared, precision, artifact_bytes, laps.seconds)
+        reporter.log(f"The artifact has {artifact_bytes:,} bytes; at most {peak_bytes():,} bytes of memory were in use.")
+    return _outcome(manifest, reports, learnt, prepared, precision, artifact_bytes, stages.seconds)
 
 
-class _Laps:
-    """Time between the ends of stages."""
+class _Stages:
+    """The stages from `preparing` on: told as they begin, and timed."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._since = clock()
+    def __init__(self, reporter: Reporter, clock: Callable[[], float]) -> None:
+        self._reporter, self._clock = reporter, clock
+        self._stage, self._since = JobStatus.PREPARING, clock()
         self.seconds: dict[str, float] = {}
 
-    def end(self, stage: str) -> None:
+    def enter(self, stage: JobStatus) -> None:
+        """End the present stage and begin the next."""
+        before = self._stage
+        self.end()
+        self._reporter.stage(stage)
+        self._reporter.log(f"{before.capitalize()} took {self.seconds[before]:.1f} s; {stage} begins.")
+        self._stage = stage
+
+    def end(self) -> None:
         now = self._clock()
-        self.seconds[stage], self._since = now - self._since, now
+        self.seconds[self._stage], self._since = now - self._since, now
+
+
+def _intention(context: Context) -> str:
+    """What the plan is, in a sentence."""
+    plan, learning = context.plan, context.plan.trainable.parameters
+    where = "lies below the first layer" if plan.boundary == INPUT else f"is {quote(plan.boundary)}"
+    what = f"{learning:,} of its {context.backbone.anatomy.parameters:,} parameters learn" if learning else "only the head learns"
+    return f"Preparing {plan.method} on {quote(context.spec.backbone)}: {what}; the boundary {where}."
 
 
 def _evaluate(context: Context, prepared: Prepared, learnt: Learnt, targets: NDArray[np.int64], split: Split) -> TaskReport:
@@ -151,6 +167,8 @@ def _evaluate(context: Context, prepared: Prepared, learnt: Learnt, targets: NDA
             context.reporter.event(
                 "metric", {"task": task.name, "split": name, "name": metric, "value": value, "step": learnt.steps, "epoch": learnt.epoch}
             )
+        compared = "; ".join(f"{kind}: {_listed(metrics)}" for kind, metrics in report.baselines.items())
+        context.reporter.log(f"{name.capitalize()}, {len(rows):,} rows: {_listed(report.metrics)} (beside {compared}).")
         return report
 
     if len(split.validation):
@@ -158,8 +176,12 @@ def _evaluate(context: Context, prepared: Prepared, learnt: Learnt, targets: NDA
     return report_on("test", split.test)
 
 
+def _listed(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+
+
 def _manifest(context: Context, dtype: str, created_at: str) -> Manifest:
-    task, planned = context.spec.tasks[0], context.plan.tasks[0]
+    task, planned, parent = context.spec.tasks[0], context.plan.tasks[0], context.backbone.parent
     entry = TaskEntry(
         name=task.name,
         type=task.type,
@@ -173,6 +195,7 @@ def _manifest(context: Context, dtype: str, created_at: str) -> Manifest:
             "format": 1,
             "method": context.plan.method,
             "backbone": BackboneRef(name=context.spec.backbone, sha256=context.backbone.anatomy.sha256),
+            "parent": None if parent is None else ParentRef(model=context.plan.parent or "", sha256=parent),
             "boundary": context.plan.boundary,
             "output": context.output,
             "pooling": context.spec.method.pooling,

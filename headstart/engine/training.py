@@ -5,8 +5,8 @@ Axes: B batch, D width, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -14,13 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.lr_scheduler import LambdaLR
 
-from headstart.engine.activations import Feeder
 from headstart.engine.faults import ran_out_of_memory
 from headstart.engine.heads import stepped
 from headstart.engine.heads.linear import log_loss
-from headstart.engine.suffix import Suffix
+from headstart.engine.optimizers import Optimiser
+from headstart.engine.sources import Rows, Source
 from headstart.errors import EngineFault
 from headstart.specs.jobs import Training
 
@@ -28,75 +27,14 @@ AUTO_BATCH = 32
 BUCKET_BATCHES = 50
 """Rows are shuffled, then sorted by length within so many batches: little padding, and still another order in each epoch."""
 
-Rows = NDArray[np.int64]
-
 
 class Told(Protocol):
     """Who hears how it goes."""
 
     def step(self, *, step: int, steps: int, epoch: int) -> None: ...
-    def epoch(self, *, epoch: int, step: int, train_loss: float, validation_loss: float | None) -> None: ...
+    def epoch(self, *, epoch: int, step: int, learning_rate: float, train_loss: float, validation_loss: float | None) -> None: ...
     def warning(self, code: str, message: str) -> None: ...
-
-
-class Source(Protocol):
-    """Where pooled vectors come from, and what of it learns."""
-
-    @property
-    def lengths(self) -> NDArray[np.int64]: ...
-
-    @property
-    def parameters(self) -> dict[str, nn.Parameter]: ...
-
-    def embed(self, rows: Rows) -> Tensor:
-        """[B, D], differentiable in `parameters`."""
-        ...
-
-    def mode(self, *, training: bool) -> None: ...
-
-
-@dataclass(frozen=True)
-class PooledSource:
-    """Features that are there: only the head learns."""
-
-    values: NDArray[np.float32]  # [N, D]
-    parameters: dict[str, nn.Parameter] = field(default_factory=dict)
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        return np.ones(len(self.values), np.int64)
-
-    def embed(self, rows: Rows) -> Tensor:
-        return torch.from_numpy(self.values[rows])
-
-    def mode(self, *, training: bool) -> None:
-        """Features have no dropout of their own."""
-
-
-@dataclass(frozen=True)
-class SuffixSource:
-    """g on what is fed at the boundary, its products in `dtype`."""
-
-    suffix: Suffix
-    feeder: Feeder
-    dtype: torch.dtype
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        return self.feeder.lengths
-
-    @property
-    def parameters(self) -> dict[str, nn.Parameter]:
-        return self.suffix.parameters
-
-    def embed(self, rows: Rows) -> Tensor:
-        inputs, mask = self.feeder(rows)
-        reduced = self.dtype is not torch.float32
-        with torch.autocast(inputs.device.type, dtype=self.dtype if reduced else None, enabled=reduced):
-            return self.suffix(inputs, mask)
-
-    def mode(self, *, training: bool) -> None:
-        self.suffix.train(on=training)
+    def log(self, message: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +104,7 @@ class _Loop:
         self._source, self._targets, self._options, self._told = source, torch.from_numpy(targets), options, told
         self._dropout, self._batch_tokens = dropout, batch_tokens
         self._head = {name: nn.Parameter(torch.from_numpy(value.copy())) for name, value in head.items()}
-        self._all = [*source.parameters.values(), *self._head.values()]
-        self._optimizer = _optimizer(self._all, options, learning_rate)
+        self._learning_rate = learning_rate
         self._most_rows = 2**30
         self._chance = np.random.default_rng(options.seed)
 
@@ -176,10 +113,12 @@ class _Loop:
         size = AUTO_BATCH if self._options.batch_size == "auto" else self._options.batch_size
         per_epoch = -(-len(train_rows) // size)
         steps = per_epoch * self._options.epochs
-        schedule = LambdaLR(self._optimizer, _warm_up_and_decay(steps, self._options.warmup))
+        parameters = {**self._source.parameters, **{f"head/{name}": parameter for name, parameter in self._head.items()}}
+        self._optimiser = Optimiser(parameters, self._source.tables, self._options, self._learning_rate, steps)
+        self._told.log(f"{steps:,} steps in {self._options.epochs:,} epochs, {size:,} rows a step; {self._options.optimizer}.")
         best: Trained | None = None
         kept: list[Tensor] = []
-        step = waited = 0
+        step, waited, rate = 0, 0, 0.0
         for epoch in range(1, self._options.epochs + 1):
             self._source.mode(training=True)
             losses = []
@@ -189,10 +128,12 @@ class _Loop:
                 if not np.isfinite(loss):
                     return self._diverged(best, kept, epoch, step)
                 losses.append(loss)
-                schedule.step()
+                rate = self._optimiser.learning_rate
+                self._optimiser.advance()
                 self._told.step(step=step, steps=steps, epoch=epoch)
             validation = self._validate(validation_rows) if len(validation_rows) else None
-            self._told.epoch(epoch=epoch, step=step, train_loss=float(np.mean(losses)), validation_loss=validation)
+            mean = float(np.mean(losses))
+            self._told.epoch(epoch=epoch, step=step, learning_rate=rate, train_loss=mean, validation_loss=validation)
             if validation is not None and not np.isfinite(validation):
                 return self._diverged(best, kept, epoch, step)
             if best is None or validation is None or best.validation_loss is None or validation < best.validation_loss:
@@ -201,8 +142,10 @@ class _Loop:
             else:
                 waited += 1
                 if self._options.patience is not None and waited >= self._options.patience:
+                    self._told.log(f"Stopped early: {waited:,} epochs brought no lower loss in validation.")
                     break
         assert best is not None  # noqa: S101 - epochs ≥ 1
+        self._told.log(f"The state after epoch {best.epoch:,} is kept.")
         self._restore(kept)
         return best
 
@@ -222,7 +165,8 @@ class _Loop:
             self._told.warning("out_of_memory", f"Memory ran out; batches run in parts of {self._most_rows} rows, of the same size in all.")
 
     def _gather(self, batch: Rows) -> float:
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimiser.forget_gradients()
+        self._source.forget()
         total = 0.0
         for part in _parts(batch, self._source.lengths, self._batch_tokens, self._most_rows):
             scores = stepped.forward(self._head, self._source.embed(part), self._dropout)
@@ -230,9 +174,9 @@ class _Loop:
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         if np.isfinite(total):
-            if self._options.clip_norm is not None:
-                nn.utils.clip_grad_norm_(self._all, self._options.clip_norm)
-            self._optimizer.step()
+            self._source.collect()
+            self._optimiser.step()
+            self._source.refresh()
         return total
 
     def _validate(self, rows: Rows) -> float:
@@ -254,30 +198,6 @@ class _Loop:
 
     def _head_now(self) -> stepped.Tensors:
         return {name: parameter.detach().numpy().copy() for name, parameter in self._head.items()}
-
-
-def _optimizer(parameters: list[nn.Parameter], options: Training, learning_rate: float) -> torch.optim.Optimizer:
-    """Weight decay for matrices only: biases and norms are not what overfits (Loshchilov & Hutter 2019, as BERT used it)."""
-    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
-    plain = [parameter for parameter in parameters if parameter.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    match options.optimizer:
-        case "adamw":
-            return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
-        case "adam":
-            return torch.optim.Adam(groups, lr=learning_rate, fused=True)
-        case "sgd":
-            return torch.optim.SGD(groups, lr=learning_rate, momentum=0.9)
-
-
-def _warm_up_and_decay(steps: int, warmup: float) -> Callable[[int], float]:
-    """Linear up over the share `warmup` of the steps, linear down to 0."""
-    rise = max(1, round(steps * warmup)) if warmup > 0 else 0
-
-    def factor(step: int) -> float:
-        return (step + 1) / rise if step < rise else max(0.0, (steps - step) / max(1, steps - rise))
-
-    return factor
 
 
 def _batches(rows: Rows, lengths: NDArray[np.int64], size: int, chance: np.random.Generator) -> Iterator[Rows]:

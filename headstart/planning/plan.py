@@ -19,7 +19,7 @@ from headstart.specs.datasets import ColumnProfile, DatasetProfile
 from headstart.specs.jobs import Evaluation, FeatureExtraction, FineTuning, JobSpec
 from headstart.specs.plans import INPUT, CachePlan, Hardware, Plan, PlanWarning, RowsPlan, TaskPlan, Trainable
 
-BATCH_TOKENS = 4_096
+BATCH_TOKENS = 1_024
 FEW_TEST_ROWS = 100
 MAX_PAIRS = 5
 FEATURE_BYTES = 4
@@ -35,8 +35,19 @@ class _Columns:
     labels: dict[str, int]
 
 
-def make_plan(spec: JobSpec, profile: DatasetProfile, anatomy: Anatomy, hardware: Hardware | None, *, cache_budget_bytes: int) -> Plan:
+def make_plan(
+    spec: JobSpec,
+    profile: DatasetProfile,
+    anatomy: Anatomy,
+    hardware: Hardware | None,
+    *,
+    parent: str | None = None,
+    cache_budget_bytes: int,
+) -> Plan:
     """The plan of a job.
+
+    Args:
+        parent: the model that stands in for the backbone; it has the same anatomy.
 
     Rows are exact when no row lacks a text and validation is not carved out of the user's own train rows; else it is not
     known which labels are meant, and the numbers of train, validation and test are in proportion.
@@ -80,6 +91,7 @@ def make_plan(spec: JobSpec, profile: DatasetProfile, anatomy: Anatomy, hardware
     return Plan(
         object="plan",
         method=spec.method.type,
+        parent=parent,
         boundary=cut.name,
         cache=_cache(cut.name, kept_bytes, cache_budget_bytes),
         trainable=_trainable(cut),

@@ -133,7 +133,10 @@ class JobSpec(Input):
     model: Name | None = Field(
         default=None, description="The model that gets the new version; null: the dataset's name.", examples=["reviews"]
     )
-    backbone: Reference = Field(examples=["minilm-l6"])
+    backbone: Reference = Field(
+        description="A backbone, or a model that stands in for one: what it learnt is merged, its heads are dropped.",
+        examples=["minilm-l6"],
+    )
     init: Literal["pretrained", "random"] = Field(
         default="pretrained",
         description="Where the backbone's parameters start; random: the same architecture from scratch, all of it learns.",
@@ -207,6 +210,18 @@ class Event(View):
     attempt: int
     at: Moment
     data: dict[str, Any] = Field(examples=[{"from": "preparing", "to": "training"}])
+
+
+LogLevel = Literal["info", "warning", "error"]
+
+
+class LogLine(View):
+    object: Literal["log"]
+    seq: int = Field(description="Counts from 1 without gaps.", examples=[12])
+    attempt: int = Field(description="The attempt that says it; 0 before the first.", examples=[1])
+    at: Moment
+    level: LogLevel
+    message: str = Field(description="A sentence for people.", examples=["1,400 rows to train, 200 to validate, 400 to test."])
 
 
 class Metric(View):

@@ -33,6 +33,7 @@ class ModelVersion(View):
     artifact: str = Field(examples=["art_01h455vb4pex5vsknk084sn02q"])
     job: str = Field(examples=["job_01h455vb4pex5vsknk084sn02q"])
     backbone: str = Field(examples=["minilm-l6"])
+    parent: str | None = Field(description="The model, with its version, that this one was made from.", examples=["reviews:2"])
     artifact_bytes: int = Field(examples=[5120])
     tasks: list[ModelTask]
     metrics: dict[str, dict[str, float]]

@@ -62,6 +62,7 @@ class PlanWarning(View):
 class Plan(View):
     object: Literal["plan"]
     method: str = Field(examples=["feature-extraction"])
+    parent: str | None = Field(description="The model, with its version, that stands in for the backbone.", examples=["reviews:3"])
     boundary: str = Field(
         description="The layer whose output is cached; training starts after it. `input`: below the first layer.",
         examples=["encoder.layer.5"],

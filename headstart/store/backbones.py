@@ -90,6 +90,7 @@ def resolve_backbone(session: Session, workspace_id: str, reference: str, *, poi
         near = closest(reference, names)
         hint = f"Did you mean '{near[0]}'? " if near else ""
         hint += f"Backbones are: {listing(names)}." if names else "None is registered yet: POST /v1/backbones."
+        hint += " A model can stand in for one, as 'name', 'name:3' or 'name@alias'."
         raise BadInput("backbone_not_found", "There is no such backbone.", hint, (Fault(pointer, "no such backbone"),))
     if backbone.status == "invalid":
         code = (backbone.error or {}).get("code", "bad_data")

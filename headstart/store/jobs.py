@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,13 +16,23 @@ from headstart.specs.ids import new_id
 from headstart.specs.jobs import JobSpec, JobStatus
 from headstart.specs.plans import Plan
 from headstart.specs.problems import Failure
+from headstart.store import logs
 from headstart.store.pages import page
 from headstart.store.states import RUNNING, may_follow
-from headstart.store.tables import Backbone, Dataset, Event, Job
+from headstart.store.tables import Artifact, Backbone, Dataset, Event, Job
 
 KIND = "job"
 NO_PROGRESS: dict[str, Any] = {"fraction": 0.0, "step": 0, "steps": 0, "epoch": 0, "epochs": 0}
 TIMED = ("queued", "preparing", "training", "evaluating", "publishing")
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event before it has a number."""
+
+    type: str
+    data: dict[str, Any]
+    at: datetime
 
 
 def create_job(
@@ -31,15 +43,21 @@ def create_job(
     *,
     dataset: Dataset,
     backbone: Backbone,
+    parent: Artifact | None,
     max_attempts: int,
     now: datetime,
 ) -> Job:
-    """A queued job; the transaction that holds it also holds its first event."""
+    """A queued job; the transaction that holds it also holds its first event.
+
+    Args:
+        parent: of the model that stands in for the backbone, if one does.
+    """
     job = Job(
         id=new_id("job"),
         workspace_id=workspace_id,
         dataset_id=dataset.id,
         backbone_id=backbone.id,
+        parent_id=None if parent is None else parent.id,
         model_name=spec.model or dataset.name,
         status=JobStatus.QUEUED,
         status_at=now,
@@ -58,7 +76,7 @@ def create_job(
     )
     session.add(job)
     session.flush()
-    add_event(session, job.id, "status", {"from": None, "to": JobStatus.QUEUED}, attempt=0, now=now)
+    _add_events(session, job.id, [Happening("status", {"from": None, "to": JobStatus.QUEUED}, now)], attempt=0)
     return job
 
 
@@ -80,13 +98,15 @@ def list_jobs(
     return page(session, query if status is None else query.where(Job.status == status), Job.id, limit=limit, after=after)
 
 
-def add_event(session: Session, job_id: str, type_: str, data: dict[str, Any], *, attempt: int, now: datetime) -> int:
-    """The next line of a job's history; gives its number. The row's counter makes the numbers gap-free."""
-    counted = update(Job).where(Job.id == job_id).values(last_seq=Job.last_seq + 1).returning(Job.last_seq)
-    seq = session.execute(counted.execution_options(synchronize_session=False)).scalar_one()
-    session.add(Event(job_id=job_id, seq=seq, type=type_, attempt=attempt, at=now, data=data))
+def _add_events(session: Session, job_id: str, happenings: Sequence[Happening], *, attempt: int) -> None:
+    """The next lines of a job's history. The row's counter makes their numbers gap-free."""
+    counted = update(Job).where(Job.id == job_id).values(last_seq=Job.last_seq + len(happenings)).returning(Job.last_seq)
+    last = session.execute(counted.execution_options(synchronize_session=False)).scalar_one()
+    session.add_all(
+        Event(job_id=job_id, seq=seq, type=happening.type, attempt=attempt, at=happening.at, data=happening.data)
+        for seq, happening in enumerate(happenings, start=last - len(happenings) + 1)
+    )
     session.flush()
-    return seq
 
 
 def list_events(session: Session, job_id: str, *, after: int, limit: int, type_: str | None = None) -> list[Event]:
@@ -125,7 +145,7 @@ def move(session: Session, job_id: str, after: JobStatus, *, fence: int | None, 
     if session.execute(statement).rowcount != 1:  # type: ignore[attr-defined] # an UPDATE gives a CursorResult
         return False
     attempt = values.get("attempt", job.attempt)
-    add_event(session, job_id, "status", {"from": before, "to": after}, attempt=attempt, now=now)
+    _add_events(session, job_id, [Happening("status", {"from": before, "to": after}, now)], attempt=attempt)
     session.expire_all()
     return True
 
@@ -145,36 +165,27 @@ def cancel_job(session: Session, workspace_id: str, job_id: str, *, now: datetim
         if not may_follow(status, after):
             raise Conflict("state_conflict", f"The job has ended: it is {status}.", "Only a job that has not ended can be cancelled.")
         if move(session, job_id, after, fence=None, now=now):
+            if after is JobStatus.CANCELLED:
+                logs.add_line(session, job_id, logs.Said("Cancelled while it waited.", now), attempt=job.attempt)
             return get_job(session, workspace_id, job_id)
         session.expire_all()
         job = get_job(session, workspace_id, job_id)
     raise Conflict("state_conflict", "The job changed its state meanwhile.", "Try again.", retry_after_seconds=1)
 
 
-def note_progress(session: Session, job_id: str, progress: specs.Progress, *, epoch: int, now: datetime) -> bool:
-    """Write progress and its event, if `epoch` still holds the job."""
-    statement = (
-        update(Job)
-        .where(Job.id == job_id, Job.epoch == epoch, Job.status.in_(RUNNING))
-        .values(progress=progress.model_dump(mode="json"))
-        .returning(Job.attempt)
-        .execution_options(synchronize_session=False)
-    )
-    attempt = session.execute(statement).scalar_one_or_none()
-    if attempt is None:
-        return False
-    add_event(session, job_id, "progress", progress.model_dump(mode="json"), attempt=attempt, now=now)
-    return True
-
-
-def note_event(session: Session, job_id: str, type_: str, data: dict[str, Any], *, epoch: int, now: datetime) -> bool:
-    """Write an event of the attempt that `epoch` fences."""
+def find_running(session: Session, job_id: str, *, epoch: int) -> Job | None:
+    """The job, its row held, if the attempt that `epoch` fences may still write."""
     held = select(Job).where(Job.id == job_id, Job.epoch == epoch, Job.status.in_(RUNNING)).with_for_update()
-    job = session.scalars(held).first()
-    if job is None:
-        return False
-    add_event(session, job_id, type_, data, attempt=job.attempt, now=now)
-    return True
+    return session.scalars(held.execution_options(populate_existing=True)).first()
+
+
+def note(session: Session, job: Job, happenings: Sequence[Happening]) -> None:
+    """Write what happened to a job whose row is held; the newest progress also into the row."""
+    for happening in happenings:
+        if happening.type == "progress":
+            job.progress = specs.Progress.model_validate(happening.data).model_dump(mode="json")
+    if happenings:
+        _add_events(session, job.id, happenings, attempt=job.attempt)
 
 
 def view(job: Job) -> specs.Job:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from headstart.specs.ids import new_id
 from headstart.specs.jobs import JobStatus
 from headstart.specs.problems import Failure
-from headstart.store import backbones, datasets, jobs
+from headstart.store import backbones, datasets, jobs, logs
 from headstart.store.states import RUNNING
 from headstart.store.tables import Attempt, Backbone, Dataset, Job
 
@@ -113,6 +113,9 @@ def _claim(session: Session, kind: str, work_id: str, seen: int, *, owner: str, 
     )
     session.flush()
     session.refresh(row)
+    if isinstance(row, Job):
+        said = logs.Said(f"Claimed by attempt {row.attempt} of {row.max_attempts}.", now)
+        logs.add_line(session, row.id, said, attempt=row.attempt)
     return Lease(kind, work_id, row.workspace_id, owner, row.epoch, row.attempt, row.max_attempts)
 
 
@@ -145,11 +148,12 @@ def give_back(session: Session, lease: Lease, *, now: datetime) -> None:
     """Return work untouched, for example at SIGTERM: it waits again and the attempt does not count."""
     row = held(session, lease)
     if row is not None:
-        _release(session, lease.kind, row, outcome="given_back", attempt=row.attempt - 1, now=now)
+        said = logs.Said("Given back: its worker is stopping. This attempt does not count.", now)
+        _release(session, lease.kind, row, said, outcome="given_back", attempt=row.attempt - 1)
 
 
 def lose(session: Session, kind: str, work_id: str, epoch: int, *, failure: Failure, now: datetime, beat: int | None = None) -> bool:
-    """End an attempt that died: the work waits for the next one, or fails with `failure` when that was the last.
+    """End an attempt that died: the work waits for the next one, or fails with `failure` and its number when that was the last.
 
     Args:
         beat: when given, only if the counter still stands there; otherwise somebody is alive after all.
@@ -162,8 +166,10 @@ def lose(session: Session, kind: str, work_id: str, epoch: int, *, failure: Fail
     if row is None or row.owner is None or row.epoch != epoch or (beat is not None and row.beat != beat):
         return False
     if row.attempt < row.max_attempts or row.status == JobStatus.CANCELLING:
-        return _release(session, kind, row, outcome="lost", attempt=row.attempt, now=now)
-    return fail(session, kind, row, failure, now=now, outcome="lost")
+        said = logs.Said(f"Lost: {_words(failure)} The next attempt follows.", now, "warning")
+        return _release(session, kind, row, said, outcome="lost", attempt=row.attempt)
+    last = failure.model_copy(update={"message": f"{failure.message} That was attempt {row.attempt} of {row.max_attempts}."})
+    return fail(session, kind, row, last, now=now, outcome="lost")
 
 
 def fail(session: Session, kind: str, row: Work, failure: Failure, *, now: datetime, outcome: str = "failed") -> bool:
@@ -172,6 +178,7 @@ def fail(session: Session, kind: str, row: Work, failure: Failure, *, now: datet
     if isinstance(row, Job):
         if not jobs.move(session, row.id, JobStatus.FAILED, fence=epoch, now=now, error=failure.model_dump(), owner=None):
             return False
+        logs.add_line(session, row.id, logs.Said(f"Failed: {_words(failure)}", now, "error"), attempt=row.attempt)
     else:
         table = KINDS[kind].table
         values = {"status": KINDS[kind].failed, "error": failure.model_dump(), "owner": None}
@@ -191,15 +198,19 @@ def leased(session: Session) -> list[Pulse]:
     return pulses
 
 
-def _release(session: Session, kind: str, row: Work, *, outcome: str, attempt: int, now: datetime) -> bool:
-    epoch, work_id = row.epoch, row.id
+def _release(session: Session, kind: str, row: Work, said: logs.Said, *, outcome: str, attempt: int) -> bool:
+    """Let work wait again, counted as `attempt`; a job that is being cancelled ends instead. `said` is why, for a job's log."""
+    epoch, work_id, number, now = row.epoch, row.id, row.attempt, said.at
     if isinstance(row, Job):
         if row.status == JobStatus.CANCELLING:
+            said = logs.Said("Cancelled.", now)
             moved = jobs.move(session, work_id, JobStatus.CANCELLED, fence=epoch, now=now, owner=None)
         else:
             moved = row.status in RUNNING and jobs.move(
                 session, work_id, JobStatus.QUEUED, fence=epoch, now=now, owner=None, attempt=attempt
             )
+        if moved:
+            logs.add_line(session, work_id, said, attempt=number)
     else:
         table = KINDS[kind].table
         values = {"status": KINDS[kind].waiting, "owner": None, "attempt": attempt}
@@ -207,6 +218,10 @@ def _release(session: Session, kind: str, row: Work, *, outcome: str, attempt: i
     if moved:
         _close_attempt(session, work_id, epoch, outcome, now=now)
     return moved
+
+
+def _words(failure: Failure) -> str:
+    return failure.message if failure.hint is None else f"{failure.message} {failure.hint}"
 
 
 def _close_attempt(session: Session, work_id: str, epoch: int, outcome: str, *, now: datetime) -> None:

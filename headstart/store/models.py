@@ -8,12 +8,13 @@ from typing import Any
 
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from headstart.errors import BadInput, Conflict, Fault, not_found
 from headstart.specs import models as specs
 from headstart.specs.ids import is_id, new_id
 from headstart.specs.jobs import JobStatus
+from headstart.store import parents
 from headstart.store.pages import page
 from headstart.store.references import parse_reference
 from headstart.store.states import TERMINAL
@@ -38,6 +39,8 @@ class Served:
     version: int
     artifact_id: str
     artifact_blob: str
+    parent_blobs: tuple[str, ...]
+    """Of the artifacts that it stands on, oldest first; empty for most."""
     backbone: str
     backbone_sha256: str
     backbone_anatomy: dict[str, Any]
@@ -60,6 +63,7 @@ def publish(
         workspace_id=job.workspace_id,
         job_id=job.id,
         backbone_id=job.backbone_id,
+        parent_id=job.parent_id,
         blob=blob,
         bytes=size_bytes,
         created_at=now,
@@ -142,11 +146,14 @@ def get_version(session: Session, model: Model, version: int) -> specs.ModelVers
     return _version_view(model, *row)
 
 
-def _versions(model: Model) -> Select[ModelVersion, Artifact, str]:
+def _versions(model: Model) -> Select[ModelVersion, Artifact, str, str | None, int | None]:
+    parent, parent_version = aliased(Model), aliased(ModelVersion)
     return (
-        select(ModelVersion, Artifact, Backbone.name)
+        select(ModelVersion, Artifact, Backbone.name, parent.name, parent_version.version)
         .join(Artifact, Artifact.id == ModelVersion.artifact_id)
         .join(Backbone, Backbone.id == Artifact.backbone_id)
+        .outerjoin(parent_version, parent_version.artifact_id == Artifact.parent_id)
+        .outerjoin(parent, parent.id == parent_version.model_id)
         .where(ModelVersion.model_id == model.id)
     )
 
@@ -185,6 +192,7 @@ def delete_model(session: Session, workspace_id: str, reference: str, *, now: da
         Conflict: `in_use`, an alias points to it or a job that is not finished will publish to it.
     """
     model = get_model(session, workspace_id, reference)
+    session.refresh(model, with_for_update=True)  # a job that is being created on it holds it, or will not find it
     alias = session.scalars(select(ModelAlias.alias).where(ModelAlias.model_id == model.id).limit(1)).first()
     if alias is not None:
         raise Conflict("in_use", f"The alias '{alias}' points to this model.", "Delete its aliases first.")
@@ -192,19 +200,22 @@ def delete_model(session: Session, workspace_id: str, reference: str, *, now: da
     job = session.scalars(running.limit(1)).first()
     if job is not None:
         raise Conflict("in_use", f"Job {job} will publish a version of this model.", "Wait for it, or cancel it.")
-    query = select(Artifact.blob).join(ModelVersion, ModelVersion.artifact_id == Artifact.id).where(ModelVersion.model_id == model.id)
-    blobs = list(session.scalars(query))
+    own = list(session.scalars(select(ModelVersion.artifact_id).where(ModelVersion.model_id == model.id)))
+    starting = select(Job.id).where(Job.parent_id.in_(own), Job.status.not_in(TERMINAL))
+    job = session.scalars(starting.limit(1)).first()
+    if job is not None:
+        raise Conflict("in_use", f"Job {job} starts from this model.", "Wait for it, or cancel it.")
     session.execute(delete(ModelAlias).where(ModelAlias.model_id == model.id))
     model.deleted_at = now
     session.flush()
-    return blobs
+    return [artifact.blob for artifact in parents.unneeded(session, own)]
 
 
-def find_served(session: Session, workspace_id: str, reference: str) -> Served | None:
+def find_version(session: Session, workspace_id: str, reference: str) -> tuple[Model, ModelVersion, Artifact, Backbone] | None:
     """What `name`, `name:3`, `name@prod` or a model's id means right now."""
     parsed = parse_reference(reference)
     query = (
-        select(Model.name, ModelVersion.version, Artifact, Backbone)
+        select(Model, ModelVersion, Artifact, Backbone)
         .join(ModelVersion, ModelVersion.model_id == Model.id)
         .join(Artifact, Artifact.id == ModelVersion.artifact_id)
         .join(Backbone, Backbone.id == Artifact.backbone_id)
@@ -215,17 +226,32 @@ def find_served(session: Session, workspace_id: str, reference: str) -> Served |
     elif parsed is None:
         return None
     elif parsed.alias is not None:
-        aliased = (ModelAlias.model_id == Model.id) & (ModelAlias.alias == parsed.alias)
-        query = query.join(ModelAlias, aliased).where(Model.name == parsed.name, ModelVersion.version == ModelAlias.version)
+        pointed = (ModelAlias.model_id == Model.id) & (ModelAlias.alias == parsed.alias)
+        query = query.join(ModelAlias, pointed).where(Model.name == parsed.name, ModelVersion.version == ModelAlias.version)
     else:
         query = query.where(Model.name == parsed.name, ModelVersion.version == (parsed.version or Model.latest))
     row = session.execute(query).first()
-    if row is None:
+    return None if row is None else (row[0], row[1], row[2], row[3])
+
+
+def find_served(session: Session, workspace_id: str, reference: str) -> Served | None:
+    """The same, with all that prediction needs."""
+    found = find_version(session, workspace_id, reference)
+    if found is None:
         return None
-    name, version, artifact, backbone = row
+    model, version, artifact, backbone = found
     if backbone.sha256 is None or backbone.anatomy is None:
         return None
-    return Served(name, version, artifact.id, artifact.blob, backbone.name, backbone.sha256, backbone.anatomy)
+    return Served(
+        model=model.name,
+        version=version.version,
+        artifact_id=artifact.id,
+        artifact_blob=artifact.blob,
+        parent_blobs=tuple(parent.blob for parent in parents.chain(session, artifact.parent_id)),
+        backbone=backbone.name,
+        backbone_sha256=backbone.sha256,
+        backbone_anatomy=backbone.anatomy,
+    )
 
 
 def published_by(session: Session, job_id: str) -> tuple[str, int] | None:
@@ -245,7 +271,9 @@ def view(model: Model, aliases: dict[str, int]) -> specs.Model:
     return specs.Model(object="model", id=model.id, name=model.name, latest=model.latest, aliases=aliases, created_at=model.created_at)
 
 
-def _version_view(model: Model, version: ModelVersion, artifact: Artifact, backbone: str) -> specs.ModelVersion:
+def _version_view(
+    model: Model, version: ModelVersion, artifact: Artifact, backbone: str, parent: str | None, parent_version: int | None
+) -> specs.ModelVersion:
     return specs.ModelVersion(
         object="model_version",
         model=model.name,
@@ -253,6 +281,7 @@ def _version_view(model: Model, version: ModelVersion, artifact: Artifact, backb
         artifact=artifact.id,
         job=artifact.job_id,
         backbone=backbone,
+        parent=None if parent is None else f"{parent}:{parent_version}",
         artifact_bytes=artifact.bytes,
         tasks=[specs.ModelTask.model_validate(task) for task in version.tasks["tasks"]],
         metrics=version.metrics,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import (
     JSON,
@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from headstart.specs.jobs import JobStatus
+from headstart.specs.jobs import JobStatus, LogLevel
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -175,6 +175,8 @@ class Job(Leased, Table):
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
     backbone_id: Mapped[str] = mapped_column(ForeignKey("backbones.id"), index=True)
+    parent_id: Mapped[str | None] = mapped_column(index=True)
+    """The artifact that the backbone starts with. No foreign key: artifacts refer to jobs, and a reference back would be a circle."""
     model_name: Mapped[str]
     status: Mapped[str]
     status_at: Mapped[datetime]
@@ -202,6 +204,17 @@ class Event(Table):
     data: Mapped[dict[str, Any]]
 
 
+class LogLine(Table):
+    __tablename__ = "log_lines"
+    __table_args__ = (one_of("level", list(get_args(LogLevel))),)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    attempt: Mapped[int]
+    at: Mapped[datetime]
+    level: Mapped[str]
+    message: Mapped[str] = mapped_column(Text)
+
+
 class Attempt(Table):
     """One worker's try at one piece of work, whatever its kind."""
 
@@ -223,6 +236,7 @@ class Artifact(Table):
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
     backbone_id: Mapped[str] = mapped_column(ForeignKey("backbones.id"), index=True)
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("artifacts.id"), index=True)
     blob: Mapped[str]
     bytes: Mapped[int]
     created_at: Mapped[datetime]

@@ -54,6 +54,7 @@ OPERATIONS = [
     Operation("get_job", "GET", "/v1/jobs/{job}", "read", 200),
     Operation("cancel_job", "POST", "/v1/jobs/{job}/cancel", "write", 202),
     Operation("list_job_events", "GET", "/v1/jobs/{job}/events", "read", 200),
+    Operation("list_job_logs", "GET", "/v1/jobs/{job}/logs", "read", 200),
     Operation("list_job_metrics", "GET", "/v1/jobs/{job}/metrics", "read", 200),
     Operation("get_job_report", "GET", "/v1/jobs/{job}/report", "read", 404),
     Operation("list_models", "GET", "/v1/models", "read", 200),

@@ -78,7 +78,7 @@ class QuickEngine:
         self.loaded.append(anatomy.sha256)
         return object()
 
-    def load_predictor(self, backbone: Any, folder: Path) -> QuickModel:
+    def load_predictor(self, backbone: Any, folder: Path, parents: Sequence[Path]) -> QuickModel:
         if not folder.exists():
             raise EngineFault("bad_data", "The artifact is damaged: a file is missing.")
         self.loaded.append(folder.parent.name)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from headstart.specs.datasets import RowProblem
+from headstart.specs.datasets import ENDINGS, FORMATS, RowProblem
 from headstart.specs.ids import new_id
 from headstart.specs.problems import Failure
 from headstart.store import datasets
@@ -69,11 +69,22 @@ def test_a_name_uploaded_again_is_the_next_version(writer: httpx.Client):
 
 @pytest.mark.parametrize(
     ("filename", "stated", "format_"),
-    [("a.csv", None, "csv"), ("a.JSONL", None, "jsonl"), ("a.ndjson", None, "jsonl"), ("a.txt", "csv", "csv"), ("a.csv", "jsonl", "jsonl")],
+    [
+        ("a.csv", None, "csv"),
+        ("a.JSONL", None, "jsonl"),
+        ("a.ndjson", None, "jsonl"),
+        ("a.parquet", None, "parquet"),
+        ("a.txt", "csv", "csv"),
+        ("a.csv", "jsonl", "jsonl"),
+    ],
 )
 def test_the_format_is_what_is_stated_or_what_the_name_tells(writer: httpx.Client, filename: str, stated: str | None, format_: str):
     data = {} if stated is None else {"format": stated}
     assert upload(writer, filename=filename, data=data).json()["format"] == format_
+
+
+def test_every_format_can_be_told_from_a_files_name():
+    assert set(ENDINGS.values()) == set(FORMATS)
 
 
 def test_a_list_is_paged_newest_first(writer: httpx.Client):
@@ -101,7 +112,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "a field after the file": (parts(FILE[:0] + NAME, FILE, ("name=format", b"csv")), 422, "invalid_field", "/file"),
     "a field twice": (parts(NAME, NAME, FILE), 422, "invalid_field", "/name"),
     "an unknown field": (parts(NAME, ("name=shema", b"{}"), FILE), 422, "unknown_field", "/shema"),
-    "an unknown format": (parts(NAME, ("name=format", b"parquet"), FILE), 422, "invalid_field", "/format"),
+    "an unknown format": (parts(NAME, ("name=format", b"feather"), FILE), 422, "invalid_field", "/format"),
     "a name without a format": (parts(NAME, ('name="file"; filename="data"', ROWS)), 422, "invalid_field", "/format"),
     "a file without a name": (parts(NAME, ('name="file"', ROWS)), 422, "invalid_field", "/format"),
     "a schema of another kind": (parts(NAME, ("name=schema", b'{"label":"image"}'), FILE), 422, "invalid_field", "/schema/label"),

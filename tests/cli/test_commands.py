@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from headstart.cli.root import app
 from tests.cli.conftest import Said
-from tests.client.service import Service, backbone, dataset, form, job
+from tests.client.service import END, Service, backbone, dataset, event, form, job, log, stream
 
 Say = Callable[..., Said]
 
@@ -45,6 +45,8 @@ WIRE: dict[tuple[str, ...], tuple[tuple[str, ...], str]] = {
     ("jobs", "wait"): (("job_1",), "job"),
     ("jobs", "cancel"): (("job_1",), "job"),
     ("jobs", "events"): (("job_1",), "list"),
+    ("jobs", "logs"): (("job_1",), "list"),
+    ("jobs", "metrics"): (("job_1",), "list"),
     ("jobs", "report"): (("job_1",), "report"),
     ("models", "list"): ((), "list"),
     ("models", "get"): (("reviews",), "model"),
@@ -189,6 +191,37 @@ def test_health_is_told_and_a_server_that_is_away_is_another_exit_code(say: Say)
     assert say("health", "--json").json["status"] == "ok"
     assert "database" in say("health").out
     assert say("--url", "http://127.0.0.1:9", "health").code == 3
+
+
+def test_following_a_log_prints_each_line_as_it_comes(say: Say, service: Service):
+    service.replies = [stream(log(1, "Claimed by attempt 1 of 3.")), stream(log(2, "Training \x1b[31m[red]begins."), end=END)]
+    said = say("jobs", "logs", "job_1", "--follow")
+    assert said.code == 0, said.err
+    assert [line.split("  ")[0] for line in said.out.splitlines()] == ["1", "2"]
+    assert said.out.splitlines()[0].endswith("  1  info  Claimed by attempt 1 of 3.")
+    assert said.out.splitlines()[1].endswith("Training \\x1b[31m[red]begins.")
+    assert [seen.headers.get("last-event-id") for seen in service.seen] == [None, "1"]
+
+
+def test_following_events_ends_with_the_job(say: Say, service: Service):
+    service.replies = [stream(event(8, "preparing"), event(9, "succeeded"))]
+    said = say("jobs", "events", "job_1", "--follow", "--after", "7")
+    assert [line.split("  ")[0] for line in said.out.splitlines()] == ["8", "9"]
+    assert said.out.splitlines()[1].endswith("  status  from=None, to=succeeded")
+    assert service.seen[0].query == {"after": "7"}
+
+
+@pytest.mark.parametrize("what", ["logs", "events"])
+def test_json_of_what_is_followed_is_one_object_a_line_as_the_server_sent_it(say: Say, service: Service, what: str):
+    rows = [log(1) | {"mood": "sönnig\u2028"}, log(2)] if what == "logs" else [event(1, "queued") | {"mood": 1}, event(2, "failed")]
+    service.replies = [stream(*rows, end=END)]
+    assert [json.loads(line) for line in say("jobs", what, "job_1", "--follow", "--json").out.split("\n")[:-1]] == rows
+
+
+def test_metrics_are_listed_with_their_epoch(say: Say, filled: Path):
+    heading, row = (line.split() for line in say("jobs", "metrics", "job_1").out.splitlines())
+    assert heading == ["epoch", "step", "task", "split", "metric", "value"]
+    assert row == ["1", "1", "sentiment", "test", "accuracy", "0.88"]
 
 
 def test_version_is_told(say: Say):

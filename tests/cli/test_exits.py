@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Said
-from tests.client.service import Reply, Service, dataset, job, problem
+from tests.client.service import Reply, Service, dataset, event, job, log, problem, stream
 
 Say = Callable[..., Said]
 
@@ -136,11 +136,11 @@ def test_client_and_command_line_reach_neither_torch_nor_sql():
     assert ended.stdout.strip() == "[]"
 
 
-def test_an_interrupted_wait_is_130_and_says_that_the_job_goes_on(url: str, home: Path, service: Service):
-    service.replies = [Reply(200, job(status="training", result=None)) for _ in range(1000)]
+def interrupted(service: Service, *arguments: str) -> tuple[int, str, str]:
+    """A command line that hears SIGINT once it has asked the server twice: exit code, stdout, stderr."""
     # a shell that runs the tests in the background leaves SIGINT ignored, and children inherit that
     heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    program = f"{heard}; import sys; from headstart.cli import main; sys.argv[1:] = ['jobs', 'wait', 'job_1']; main()"
+    program = f"{heard}; import sys; from headstart.cli import main; sys.argv[1:] = {list(arguments)!r}; main()"
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with process:
         deadline = time.monotonic() + 20
@@ -151,7 +151,27 @@ def test_an_interrupted_wait_is_130_and_says_that_the_job_goes_on(url: str, home
             out, err = process.communicate(timeout=20)
         finally:
             process.kill()
-    assert process.returncode == 130
-    assert out == ""
+    return process.returncode, out, err
+
+
+def test_an_interrupted_wait_is_130_and_says_that_the_job_goes_on(url: str, home: Path, service: Service):
+    service.replies = [Reply(200, job(status="training", result=None)) for _ in range(1000)]
+    code, out, err = interrupted(service, "jobs", "wait", "job_1")
+    assert (code, out) == (130, "")
     assert "The job goes on: headstart jobs wait job_1" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("what", ["logs", "events"])
+def test_interrupted_following_is_130_and_what_came_was_printed(url: str, home: Path, service: Service, what: str):
+    rows = [log(seq) if what == "logs" else event(seq, "training") for seq in range(1, 1000)]
+    service.replies = [stream(row) for row in rows]
+    code, out, err = interrupted(service, "jobs", what, "job_1", "--follow", "--json")
+    assert code == 130
+    assert json.loads(out.splitlines()[0]) == rows[0]
+    assert "Traceback" not in err
+
+
+def test_following_a_job_that_is_not_there_is_1(say: Say, service: Service):
+    service.replies = [problem(404, "not_found", "There is no such job.")]
+    check(say("jobs", "logs", "job_9", "--follow"), 1, "There is no such job.", "Code: not_found")

@@ -95,9 +95,10 @@ def backbone(**changes: Any) -> dict[str, Any]:
 
 
 ESTIMATE = {"preparing_seconds": 1.9, "training_seconds": 0.1, "evaluating_seconds": 0.2, "peak_memory_bytes": 9, "artifact_bytes": 9}
-PLAN = {
+PLAN: dict[str, Any] = {
     "object": "plan",
     "method": "feature-extraction",
+    "parent": None,
     "boundary": "encoder.layer.5",
     "cache": {"mode": "cached", "reason": "fits", "bytes": 9, "hit_fraction": 0.0},
     "trainable": {"parameters": 0, "tensors": 0, "names": []},
@@ -128,7 +129,8 @@ def model(**changes: Any) -> dict[str, Any]:
 
 def version(number: int = 3) -> dict[str, Any]:
     task = {"name": "label", "type": "text-classification", "problem": "single-label", "inputs": ["text"], "classes": ["neg", "pos"]}
-    row = {"object": "model_version", "model": "reviews", "version": number, "artifact": "art_1", "job": "job_1", "backbone": "minilm-l6"}
+    row = {"object": "model_version", "model": "reviews", "version": number, "artifact": "art_1", "job": "job_1"}
+    row |= {"backbone": "minilm-l6", "parent": None}
     return row | {"artifact_bytes": 5120, "tasks": [task], "metrics": METRICS, "created_at": NOW}
 
 
@@ -142,6 +144,7 @@ LAYER = {"object": "layer", "name": "encoder.layer.4", "index": 5, "parameters":
 ROW_PROBLEM = {"row": 17, "column": None, "code": "ragged_row", "message": "Row 17 has 3 fields; the header has 2."}
 ROW = {"object": "row", "row": 1, "values": {"review": "great film", "label": None}, "cut": []}
 METRIC = {"object": "metric", "task": "sentiment", "split": "test", "name": "accuracy", "value": 0.88, "step": 1, "epoch": 1}
+LOG = {"object": "log", "seq": 1, "attempt": 1, "at": NOW, "level": "info", "message": "Claimed by attempt 1 of 3."}
 EVENT = {"object": "event", "seq": 1, "type": "status", "attempt": 1, "at": NOW, "data": {"from": "queued", "to": "preparing"}}
 REPORT = {
     "object": "report",
@@ -172,6 +175,23 @@ def prediction(inputs: list[Any], number: int = 3) -> dict[str, Any]:
     data = [{"outputs": {"label": {"label": "pos", "score": 0.97, "scores": scores}}, "warnings": []} for _ in inputs]
     head = {"object": "prediction", "model": "reviews", "version": number, "artifact": "art_1", "backbone": "minilm-l6"}
     return head | {"backbone_sha256": "00", "data": data, "usage": {"inputs": len(inputs), "tokens": 5 * len(inputs)}}
+
+
+def event(seq: int, to: str) -> dict[str, Any]:
+    return EVENT | {"seq": seq, "data": {"from": None, "to": to}}
+
+
+def log(seq: int, message: str = "Training begins.") -> dict[str, Any]:
+    return LOG | {"seq": seq, "message": message}
+
+
+def stream(*rows: dict[str, Any], end: str = "") -> Reply:
+    """Rows as server-sent events, and what comes after them."""
+    messages = [f"id: {row['seq']}\nevent: {row.get('type', 'log')}\ndata: {json.dumps(row)}\n\n" for row in rows]
+    return Reply(200, "".join([*messages, end]).encode(), {"content-type": "text/event-stream; charset=utf-8"})
+
+
+END = ": end\n\n"
 
 
 def page(rows: list[Any], query: dict[str, str]) -> Reply:
@@ -286,6 +306,7 @@ class Service:
             "layers": LAYER,
             "rows": ROW,
             "events": EVENT,
+            "logs": LOG,
             "metrics": METRIC,
             "models": model(),
             "versions": version(),
@@ -358,6 +379,7 @@ _ROUTES: tuple[tuple[str, str, str], ...] = (
     ("GET", f"/v1/jobs/{_ONE}", "get_job"),
     ("POST", f"/v1/jobs/{_ONE}/cancel", "cancel_job"),
     ("GET", f"/v1/jobs/{_ONE}/events", "page_of"),
+    ("GET", f"/v1/jobs/{_ONE}/logs", "page_of"),
     ("GET", f"/v1/jobs/{_ONE}/metrics", "page_of"),
     ("GET", f"/v1/jobs/{_ONE}/report", "report"),
     ("GET", "/v1/models", "page_of"),

@@ -21,7 +21,7 @@ from headstart.engine.backbones.loading import Backbone, load_backbone
 from headstart.engine.run import JobOutcome, run_job
 from headstart.errors import Unavailable
 from headstart.planning.plan import make_plan
-from headstart.specs.jobs import JobSpec, JobStatus
+from headstart.specs.jobs import JobSpec, JobStatus, LogLevel
 from headstart.specs.plans import Plan
 from tests.engine.tiny import make_tiny_backbone
 
@@ -88,6 +88,7 @@ class Listener:
         self.stages: list[JobStatus] = []
         self.fractions: list[float] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
+        self.lines: list[tuple[str, str]] = []
         self._on_stage = on_stage
 
     def stage(self, status: JobStatus) -> None:
@@ -99,6 +100,9 @@ class Listener:
 
     def event(self, type: str, data: dict[str, Any]) -> None:  # noqa: A002 - the word of the contract
         self.events.append((type, data))
+
+    def log(self, message: str, level: LogLevel = "info") -> None:
+        self.lines.append((level, message))
 
 
 class World:

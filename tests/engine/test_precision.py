@@ -52,15 +52,15 @@ def test_damaged_measurement_is_made_again(tmp_path):
 
 
 @pytest.mark.parametrize("model_type", ["bert", "distilbert", "modernbert"])
-def test_cast_copy_answers_as_autocast_does_bit_for_bit(backbones, model_type):
+def test_cast_copy_is_as_near_to_float32_as_autocast_is(backbones, model_type):
     backbone = backbones(model_type)
     layer = backbone.anatomy.default_layer
     batch = collate(tokenise(backbone.tokenizer, ["good film", "the plot was dull"], 16).ids, 1)
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        expected = run_prefix(backbone.module, layer, batch)
+    exact = run_prefix(backbone.module, layer, batch)
     copy = in_dtype(backbone.module, torch.bfloat16)
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(run_prefix(copy, layer, batch), expected)
+        theirs, ours = (run_prefix(module, layer, batch).float() for module in (backbone.module, copy))
+    assert 0 < (ours - exact).norm() <= 1.2 * (theirs - exact).norm()
     assert all(parameter.dtype is torch.float32 for parameter in backbone.module.parameters())
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import csv
+import dataclasses
 import errno
 import json
+import re
 
 import pytest
+import torch
 
 from headstart.demos import dataset_file, default_assets_root
 from headstart.engine.artifacts import CARD, MANIFEST
@@ -160,6 +164,62 @@ def test_split_that_leaves_one_class_to_train_fails_with_words(world, tiny):
     with pytest.raises(EngineFault) as fault:
         world.run(tiny, rows, header=("text", "label", "part"), evaluation={"split_column": "part"})
     assert fault.value.code == "too_few_classes"
+
+
+def test_log_tells_what_a_person_wants_to_know_of_a_job(world, tiny):
+    first, second = Listener(), Listener()
+    for listener in (first, second):
+        outcome, _ = world.run(tiny, ROWS, reporter=listener, training={"dtype": "auto"})
+    words = "\n".join(message for _, message in first.lines)
+    for pattern in (
+        r"^Preparing feature-extraction on 'tiny': only the head learns; the boundary is 'encoder.layer.2'\.$",
+        r"^150 rows, split by the seed: (\d+) to train, (\d+) to validate, 30 to test\.$",
+        rf"^The backbone runs in {outcome.precision['dtype']}: .* \(\d+\.\d\d times as fast, relative error \d\.\de-\d\d\)\.$",
+        r"^Features: 150 rows computed in \d+\.\d s \([\d,]+ rows and [\d,]+ tokens a second\), 0 rows reused\.$",
+        r"^Preparing took \d+\.\d s; training begins\.$",
+        r"^A linear head is solved on \d+ rows\.$",
+        r"^Training took \d+\.\d s; evaluating begins\.$",
+        r"^Test, 30 rows: accuracy [01]\.\d{4}, .* \(beside majority: accuracy 0\.5000, .*\)\.$",
+        r"^Evaluating took \d+\.\d s; publishing begins\.$",
+        rf"^The artifact has {outcome.artifact_bytes:,} bytes; at most [\d,]+ bytes of memory were in use\.$",
+    ):
+        assert re.search(pattern, words, re.MULTILINE), (pattern, words)
+    assert "Features: all 150 rows were known." in [message for _, message in second.lines]
+    assert {level for level, _ in first.lines} == {"info"}
+
+
+def test_log_holds_neither_paths_nor_data_nor_more_than_a_name(world, tiny):
+    rows = [(f"{text} SECRET", label, "test" if number < 30 else "train") for number, (text, label) in enumerate(ROWS)]
+    listener = Listener()
+    column = "part\u202e" + "x" * 200
+    world.run(tiny, rows, reporter=listener, header=("text", "label", column), evaluation={"split_column": column})
+    words = "\n".join(message for _, message in listener.lines)
+    assert "SECRET" not in words
+    assert str(world.folder) not in words
+    assert "\u202e" not in words
+    assert "by the column 'part\\u202exxx" in words
+    assert max(len(message) for _, message in listener.lines) < 300
+
+
+def test_warnings_stand_in_the_log_too(world, tiny):
+    listener = Listener()
+    world.run(tiny, [*ROWS, ("", "pos")], reporter=listener)
+    assert [message for level, message in listener.lines if level == "warning"] == [
+        data["message"] for type_, data in listener.events if type_ == "warning"
+    ]
+
+
+def test_batches_that_run_in_halves_for_want_of_memory_are_told_once_for_each_size(world, tiny):
+    def crowd(_module, _args, given):
+        if len(given["input_ids"]) > 8:
+            raise torch.OutOfMemoryError
+
+    crowded = dataclasses.replace(tiny, module=copy.deepcopy(tiny.module))
+    crowded.module.register_forward_pre_hook(crowd, with_kwargs=True)
+    listener = Listener()
+    world.run(crowded, ROWS, reporter=listener)
+    parts = [re.findall(r"in parts of (\d+) rows", message) for level, message in listener.lines if level == "warning"]
+    assert parts == [["75"], ["38"], ["19"], ["9"], ["5"]]
 
 
 def test_card_shows_what_the_model_is_worth_and_its_licence(world, tiny):

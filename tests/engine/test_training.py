@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from headstart.engine.artifacts import DELTA_FILE, load_artifact
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.heads import HEADS, stepped
 from headstart.engine.predictor import Predictor
-from headstart.engine.training import PooledSource, train
+from headstart.engine.sources import PooledSource
+from headstart.engine.training import train
 from headstart.errors import EngineFault
 from headstart.specs.jobs import Training
 from tests.engine.conftest import Listener, World, reviews
@@ -37,14 +39,18 @@ class Told:
     def __init__(self) -> None:
         self.warnings: list[str] = []
         self.losses: list[float] = []
+        self.lines: list[str] = []
 
     def step(self, *, step: int, steps: int, epoch: int) -> None: ...
 
-    def epoch(self, *, epoch: int, step: int, train_loss: float, validation_loss: float | None) -> None:
+    def epoch(self, *, epoch: int, step: int, learning_rate: float, train_loss: float, validation_loss: float | None) -> None:
         self.losses.append(train_loss)
 
     def warning(self, code: str, message: str) -> None:
         self.warnings.append(code)
+
+    def log(self, message: str) -> None:
+        self.lines.append(message)
 
 
 def clusters(rows: int = 200, width: int = 8) -> tuple[PooledSource, np.ndarray]:
@@ -141,6 +147,24 @@ def test_events_tell_the_loss_of_each_epoch(world, tiny):
     assert listener.fractions == sorted(listener.fractions)
 
 
+def test_log_tells_each_epoch_with_its_losses_rate_and_speed(world, tiny):
+    listener = Listener()
+    world.run(tiny, reviews(80), method=TOP, training={**SIZE, "warmup": 0.0}, reporter=listener)
+    words = [message for _, message in listener.lines]
+    number = r"\d+\.\d{4}"
+    epochs = [
+        re.fullmatch(
+            rf"Epoch (\d) of 3: loss {number} in training, {number} in validation; learning rate (\S+), [\d,]+ rows a second\.", line
+        )
+        for line in words
+        if line.startswith("Epoch")
+    ]
+    # 6 steps: the rate falls by a sixth each, and an epoch tells that of its last step
+    assert [(line[1], line[2]) for line in epochs if line] == [("1", "0.0025"), ("2", "0.0015"), ("3", "0.0005")]
+    assert "6 steps in 3 epochs, 32 rows a step; adamw." in words
+    assert words.index("6 steps in 3 epochs, 32 rows a step; adamw.") < words.index("The state after epoch 3 is kept.")
+
+
 def test_stepped_head_reaches_what_torch_reaches_with_its_own_layers():
     chance = torch.Generator().manual_seed(1)
     tensors = stepped.initial(6, [5], 3, chance)
@@ -173,8 +197,12 @@ def test_best_epoch_is_kept_and_patience_stops():
     source, targets = clusters()
     targets = np.where(np.arange(len(targets)) % 2, targets, np.random.default_rng(0).permutation(targets))  # noise to overfit
     told = Told()
-    fit(source, targets, told, epochs=200, patience=3, learning_rate=0.5)
+    trained = fit(source, targets, told, epochs=200, patience=3, learning_rate=0.5)
     assert len(told.losses) < 200
+    assert told.lines[-2:] == [
+        "Stopped early: 3 epochs brought no lower loss in validation.",
+        f"The state after epoch {trained.epoch} is kept.",
+    ]
 
 
 def test_loss_that_is_not_finite_in_the_first_epoch_is_diverged_in_words():

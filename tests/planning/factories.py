@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headstart.specs.backbones import Anatomy, Layer
+from headstart.specs.backbones import Anatomy, Layer, Tensor
 from headstart.specs.datasets import ColumnProfile, DatasetProfile
 from headstart.specs.jobs import JobSpec
 from headstart.specs.plans import Hardware
@@ -52,7 +52,7 @@ def anatomy(**overrides: Any) -> Anatomy:
         "layer_flops_per_token": {name: 0.0 if name in {"embeddings", "pooler"} else 3.6e6 for name in names},
         "default_layer": "encoder.layer.5",
         "has_pooler": True,
-        "tensors": [],
+        "tensors": [Tensor(name=f"{name}.dense.weight", shape=[384, 384]) for name in names],
     }
     return Anatomy(**{**fields, **overrides})
 

@@ -15,7 +15,7 @@ from tests.planning.factories import HARDWARE, anatomy, column, dataset
 
 def test_the_plan_of_plain_feature_extraction(plan):
     made = plan()
-    assert (made.method, made.boundary, made.dtype, made.batch_tokens) == ("feature-extraction", "encoder.layer.5", "auto", 4096)
+    assert (made.method, made.boundary, made.dtype, made.batch_tokens) == ("feature-extraction", "encoder.layer.5", "auto", 1024)
     assert made.trainable.model_dump() == {"parameters": 0, "tensors": 0, "names": []}
     assert made.rows.model_dump() == {"train": 1400, "validation": 200, "test": 400, "dropped": 0}
     assert [task.model_dump() for task in made.tasks] == [
@@ -58,7 +58,7 @@ def test_features_beyond_the_budget_are_recomputed(plan):
 
 def test_one_batch_holds_at_least_one_longest_text(plan):
     assert plan(backbone=anatomy(max_tokens=8192)).batch_tokens == 8192
-    assert plan(backbone=anatomy(max_tokens=8192), training={"max_tokens": 128}).batch_tokens == 4096
+    assert plan(backbone=anatomy(max_tokens=8192), training={"max_tokens": 128}).batch_tokens == 1024
 
 
 @pytest.mark.parametrize("method", [{"pooling": "pooler"}, {"pooling": "pooler", "layer": "encoder.layer.5"}])

@@ -17,7 +17,7 @@ from headstart.errors import Conflict, Unavailable
 from headstart.store import idempotency, keys, models, workers
 from headstart.store.database import Database
 from headstart.store.migrate import alembic_config, migrate
-from headstart.store.tables import Table
+from headstart.store.tables import Job, Table
 from tests.planning.factories import HARDWARE
 from tests.store.databases import open_quick
 from tests.store.world import NOW, add_job, add_model, add_workspace
@@ -93,6 +93,23 @@ def test_with_data_in_every_table_it_goes_down_and_up_again(database):
     assert differences(database.engine) == []
     assert not any(counts(database).values())
     fill(database)
+
+
+@pytest.mark.parametrize(("revision", "later"), [("0002", {"log_lines"}), ("0001", {"log_lines"})])
+def test_some_steps_down_and_up_again_keep_every_row_of_the_tables_that_were_there(database, revision, later):
+    migrate(database)
+    fill(database)
+    before = counts(database)
+    with database.read() as session:
+        plans = session.scalars(select(Job.plan)).all()
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), revision)
+        assert set(inspect(connection).get_table_names()) == before.keys() - later | {"alembic_version"}
+    migrate(database)
+    assert counts(database) == before | dict.fromkeys(later, 0)
+    assert differences(database.engine) == []
+    with database.read() as session:
+        assert session.scalars(select(Job.plan)).all() == plans
 
 
 def test_migrating_a_migrated_database_changes_nothing(database):

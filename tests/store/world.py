@@ -19,7 +19,7 @@ from headstart.specs.workspaces import CreateWorkspace
 from headstart.store import backbones, datasets, jobs, leases, models, workspaces
 from headstart.store.database import Database
 from headstart.store.leases import Lease
-from headstart.store.tables import Backbone, Dataset, Job
+from headstart.store.tables import Artifact, Backbone, Dataset, Job
 from tests.planning import factories
 
 T = TypeVar("T")
@@ -72,6 +72,7 @@ def add_job(
     dataset: Dataset | None = None,
     backbone: Backbone | None = None,
     model: str = "reviews",
+    parent: Artifact | None = None,
     max_attempts: int = 3,
 ) -> Job:
     """A queued job; dataset and backbone are made if none are given."""
@@ -82,6 +83,7 @@ def add_job(
         PLAN,
         dataset=dataset or add_dataset(session, workspace_id),
         backbone=backbone or backbones.find_backbone(session, workspace_id, "minilm-l6") or add_backbone(session, workspace_id),
+        parent=parent,
         max_attempts=max_attempts,
         now=NOW,
     )

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from headstart.settings import child_environment
+from tests.data.parquet_files import repeating, written
 from worker.messages import Message
 from worker.process import ChildProcess
 
@@ -77,6 +78,9 @@ def test_good_file_becomes_a_table_and_the_reader_ends(reader: ChildProcess, tmp
         ("deep.jsonl", b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "too_deep"),
         ("ragged.csv", b"a,b\n1\n", "ragged_row"),
         ("latin.csv", b"a,b\n\xe9,1\n", "not_utf8"),
+        ("cut.parquet", written({"a": ["x"]})[:-20], "parquet_corrupt"),
+        ("gigabytes.parquet", repeating(100_000, 10_000, 5), "decoded_too_large"),
+        ("memory.parquet", repeating(3_000_000, 1_000, 1, store_schema=False), "decoded_too_large"),
     ],
 )
 def test_hostile_file_gets_words_and_leaves_no_table(reader: ChildProcess, tmp_path: Path, name: str, content: bytes, code: str):
@@ -85,6 +89,12 @@ def test_hostile_file_gets_words_and_leaves_no_table(reader: ChildProcess, tmp_p
     assert message is not None
     assert (message["say"], message["failure"]["code"]) == ("failed", code)
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_good_parquet_file_becomes_a_table_in_the_reader(reader: ChildProcess, tmp_path: Path):
+    message = ask(reader, write(tmp_path, "a.parquet", written({"text": ["a", "b"], "words": [["x"], None], "score": [0.5, None]})))
+    assert message is not None
+    assert [(column["name"], column["missing"]) for column in message["profile"]["columns"]] == [("text", 0), ("words", 1), ("score", 1)]
 
 
 def test_table_larger_than_allowed_is_disk_full_and_leaves_no_table(reader: ChildProcess, tmp_path: Path):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from headstart.blobs.local import LocalBlobs
 from headstart.specs.jobs import JobStatus
 from headstart.specs.problems import Failure
-from headstart.store import datasets, jobs, leases, models
+from headstart.store import datasets, jobs, leases, logs, models
 from headstart.store.database import Database
 from headstart.store.leases import Lease
 from headstart.store.tables import Artifact, Dataset, Job, ModelVersion
@@ -44,6 +45,22 @@ OUTCOME: dict[str, Any] = {
 }
 DONE = {"say": "done", "outcome": OUTCOME}
 BAD = Failure(code="bad_data", message="The rows are no good.", hint=None)
+LATER = world.NOW + timedelta(seconds=1)
+NOTES = {
+    "say": "notes",
+    "events": [
+        {"type": "metric", "data": {"name": "log_loss", "value": 0.5}, "at": world.NOW.isoformat()},
+        {
+            "type": "progress",
+            "data": {"fraction": 0.5, "step": 1, "steps": 2, "epoch": 1, "epochs": 2},
+            "at": LATER.isoformat(),
+        },
+    ],
+    "lines": [
+        {"level": "info", "message": "One.", "at": world.NOW.isoformat()},
+        {"level": "warning", "message": "Two.", "at": LATER.isoformat()},
+    ],
+}
 
 
 def leased_job(database: Database, blobs: LocalBlobs, *, stages: int = 3) -> Lease:
@@ -147,3 +164,50 @@ def test_invalid_dataset_keeps_its_problems_and_none_of_its_files(database, blob
         assert (invalid.status, invalid.problem_count) == ("invalid", 1)
         assert [found.row for found in datasets.problems_of(invalid)] == [1]
     assert not blobs.exists(datasets.folder_key(row.id))
+
+
+def history(database: Database, job_id: str) -> tuple[list[str], list[str]]:
+    """Types of the events, and the lines of the log."""
+    with database.read() as session:
+        events = [event.type for event in jobs.list_events(session, job_id, after=0, limit=100)]
+        return events, [line.message for line in logs.list_lines(session, job_id, after=0, limit=100)]
+
+
+def test_what_an_attempt_tells_is_written_in_one_transaction_with_the_times_it_was_said(database, blobs, outcomes):
+    lease = leased_job(database, blobs, stages=1)
+    commits: list[int] = []
+    event.listen(database.engine, "commit", lambda _: commits.append(1))
+    assert outcomes.note(lease, NOTES)
+    assert len(commits) == 1
+    events, lines = history(database, lease.id)
+    assert events == ["status", "status", "status", "metric", "progress"]
+    assert lines == ["Claimed by attempt 1 of 3.", "One.", "Two."]
+    with database.read() as session:
+        job = session.get_one(Job, lease.id)
+        assert (job.progress["step"], job.last_seq) == (1, 5)
+        assert jobs.list_events(session, lease.id, after=4, limit=1)[0].at == LATER
+        assert logs.list_lines(session, lease.id, after=2, limit=1)[0].at == LATER
+
+
+def test_what_a_zombie_tells_is_refused_whole(database, blobs, outcomes):
+    zombie = leased_job(database, blobs)
+    with database.write() as session:
+        leases.lose(session, "job", zombie.id, zombie.epoch, failure=world.FAILURE, now=world.NOW)
+        world.claim(session, owner="another")
+    before = history(database, zombie.id)
+    assert not outcomes.note(zombie, NOTES)
+    assert history(database, zombie.id) == before
+    with database.read() as session:
+        assert session.get_one(Job, zombie.id).progress == jobs.NO_PROGRESS
+
+
+def test_log_ends_with_what_became_of_the_job_and_a_cancel_that_wins_says_so(database, blobs, outcomes):
+    published = leased_job(database, blobs)
+    outcomes.succeed(published, DONE, now=world.NOW)
+    assert history(database, published.id)[1][-1] == "Succeeded: this is version 1 of the model 'reviews'."
+    cancelled = leased_job(database, blobs)
+    with database.write() as session:
+        jobs.cancel_job(session, cancelled.workspace_id, cancelled.id, now=world.NOW)
+    outcomes.succeed(cancelled, DONE, now=world.NOW)
+    assert not outcomes.note(cancelled, NOTES)
+    assert history(database, cancelled.id)[1] == ["Claimed by attempt 1 of 3.", "Cancelled."]

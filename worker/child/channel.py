@@ -6,17 +6,13 @@ import os
 import queue
 import socket
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 from headstart.errors import HeadstartError
 from headstart.specs.jobs import JobStatus
+from worker.child.notes import Notes
 from worker.messages import Lines, Message, send
-
-PROGRESS_SECONDS = 1.0
-"""Progress is told at most so often: each telling is a transaction."""
-
 
 Serve = Callable[[Message, "Channel"], None]
 """How a role answers one request."""
@@ -27,19 +23,26 @@ class Fenced(BaseException):
 
 
 class Channel:
-    """Says things to the supervisor and takes its requests."""
+    """Says things to the supervisor and takes its requests.
 
-    def __init__(self, connection: socket.socket, clock: Callable[[], float] = time.monotonic) -> None:
-        self._connection, self._clock = connection, clock
+    Attributes:
+        notes: what need not be said at once.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.notes = Notes(self._send)
+        self._connection = connection
+        self._sending = threading.Lock()
         self._requests: queue.Queue[Message] = queue.Queue()
-        self._last_progress = float("-inf")
         threading.Thread(target=self._read, name="control", daemon=True).start()
 
     def next_request(self) -> Message:
         return self._requests.get()
 
     def say(self, what: str, **fields: Any) -> None:  # noqa: ANN401 - JSON values
-        send(self._connection, {"say": what, **fields})
+        """Say it now, after all that was noted before."""
+        self.notes.flush()
+        self._send({"say": what, **fields})
 
     def failed(self, error: HeadstartError, **fields: Any) -> None:  # noqa: ANN401
         """Say that the attempt failed in a way that trying again would not change."""
@@ -55,15 +58,9 @@ class Channel:
         if not self._requests.get().get("go"):
             raise Fenced
 
-    def progress(self, *, fraction: float, step: int, steps: int, epoch: int, epochs: int) -> None:
-        now = self._clock()
-        if now - self._last_progress < PROGRESS_SECONDS:
-            return
-        self._last_progress = now
-        self.say("progress", progress={"fraction": fraction, "step": step, "steps": steps, "epoch": epoch, "epochs": epochs})
-
-    def event(self, type: str, data: dict[str, Any]) -> None:  # noqa: A002 - the contract's word
-        self.say("event", type=type, data=data)
+    def _send(self, message: Message) -> None:
+        with self._sending:
+            send(self._connection, message)
 
     def _read(self) -> None:
         lines = Lines()

@@ -10,9 +10,11 @@ import torch
 
 from headstart.blobs.local import LocalBlobs
 from headstart.engine import hardware
+from headstart.engine.artifacts import load_artifact
 from headstart.engine.backbones.anatomy import read_anatomy
 from headstart.engine.backbones.importing import import_folder
 from headstart.engine.backbones.loading import Backbone, load_backbone, verify_files
+from headstart.engine.backbones.merging import merged
 from headstart.engine.faults import told_in_words
 from headstart.engine.run import run_job
 from headstart.errors import HeadstartError
@@ -81,7 +83,7 @@ def adapt(request: Message, channel: Channel) -> None:
             workspace=request["workspace"],
             spec=JobSpec.model_validate(request["spec"]),
             plan=Plan.model_validate(request["plan"]),
-            backbone=_backbone(Path(request["backbone"]), anatomy),
+            backbone=merged(_backbone(Path(request["backbone"]), anatomy), [load_artifact(Path(folder)) for folder in request["parents"]]),
             table_path=Path(request["table"]),
             dataset_sha256=request["dataset_sha256"],
             cache_root=Path(request["cache"]),
@@ -101,7 +103,7 @@ class _Stages:
     def __init__(self, channel: Channel, failpoint: str | None) -> None:
         self._failpoint = failpoint
         self._channel = channel
-        self.progress, self.event = channel.progress, channel.event
+        self.progress, self.event, self.log = channel.notes.progress, channel.notes.event, channel.notes.log
 
     def stage(self, status: JobStatus) -> None:
         self._channel.stage(status)

@@ -41,12 +41,21 @@ _STRANGERS_ERRORS = (
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A loaded backbone, shared by all its users: on the CPU, float32, in eval mode, no parameter asks for a gradient."""
+    """A loaded backbone, shared by all its users: on the CPU, float32, in eval mode, no parameter asks for a gradient.
+
+    Attributes:
+        anatomy: as it was registered.
+        folder: its files.
+        sha256: of its weights as they are now: the anatomy's, until a model's delta is merged.
+        parent: digest of the newest artifact that was merged, None without any.
+    """
 
     anatomy: Anatomy
     module: torch.nn.Module
     tokenizer: PreTrainedTokenizerFast
     folder: Path
+    sha256: str
+    parent: str | None = None
 
 
 def load_backbone(folder: Path, anatomy: Anatomy) -> Backbone:
@@ -57,7 +66,7 @@ def load_backbone(folder: Path, anatomy: Anatomy) -> Backbone:
         BadInput: `config_refused`, `weights_invalid` or `tokenizer_refused`.
     """
     verify_files(folder, anatomy)
-    return Backbone(anatomy, load_module(folder), load_tokenizer(folder), folder)
+    return Backbone(anatomy, load_module(folder), load_tokenizer(folder), folder, anatomy.sha256)
 
 
 def verify_files(folder: Path, anatomy: Anatomy) -> None:

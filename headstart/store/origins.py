@@ -1,0 +1,36 @@
+"""What a job starts from: a backbone, or a model that stands in for one, with what it learnt merged and its heads dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from headstart.store import backbones, models
+from headstart.store.tables import Artifact, Backbone
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """`parent` and its `name`, such as `reviews:3`, are None when the backbone itself was named."""
+
+    backbone: Backbone
+    parent: Artifact | None = None
+    name: str | None = None
+
+
+def resolve_origin(session: Session, workspace_id: str, reference: str, *, pointer: str) -> Origin:
+    """What a body names as its backbone; a backbone comes before a model of the same name.
+
+    Raises:
+        BadInput: `backbone_not_found`, it is neither; or the backbone turned out invalid.
+        Conflict: `dataset_not_ready`, a worker is still reading the backbone.
+    """
+    if backbones.find_backbone(session, workspace_id, reference) is None:
+        found = models.find_version(session, workspace_id, reference)
+        if found is not None:
+            model, version, artifact, backbone = found
+            session.refresh(model, with_for_update=True)  # a deletion waits for us, or has come first
+            if model.deleted_at is None:
+                return Origin(backbone, artifact, f"{model.name}:{version.version}")
+    return Origin(backbones.resolve_backbone(session, workspace_id, reference, pointer=pointer))
