@@ -68,6 +68,8 @@ class Supervisor:
             end.settimeout(0.0)
         self._selector.register(self._bell, selectors.EVENT_READ, None)
         self._stopping = threading.Event()
+        self._owed: list[Lease] = []
+        """Work that was let go while the database was away: given back once it answers."""
 
     def ring(self) -> None:
         with suppress(BlockingIOError):  # so many rings wait already that one more says nothing new
@@ -86,6 +88,7 @@ class Supervisor:
             rung = self._listen(self._pause(poll, renew, sweep))
             now = self._now()
             try:
+                rung = self._pay() or rung
                 self._work_off()
                 if rung or now >= renew:
                     renew = now + self._settings.beat_seconds
@@ -220,7 +223,8 @@ class Supervisor:
             with self._database.read() as session:
                 request = WORK[lease.kind].request(session, lease, self._settings, self._blobs)
         except Unavailable:
-            slot.end_attempt()  # the lease runs out by itself
+            slot.end_attempt()
+            self._owed.append(lease)
             raise
         except HeadstartError as error:
             slot.end_attempt()
@@ -256,7 +260,21 @@ class Supervisor:
         for slot in self._slots:
             if slot.lease is not None and self._now() - slot.renewed_at > self._settings.lease_seconds * 2 / 3:
                 log.warning("self_fenced", kind=slot.lease.kind, id=slot.lease.id)
+                self._owed.append(slot.lease)
                 self._bury(slot, killed=True)
+
+    def _pay(self) -> bool:
+        """Give back what is owed, unless somebody has it by now; the attempt does not count. Whether there was anything."""
+        owed = bool(self._owed)
+        while self._owed:
+            self._give_back(self._owed[0])
+            del self._owed[0]
+        return owed
+
+    def _give_back(self, lease: Lease) -> None:
+        with self._database.write() as session:
+            leases.give_back(session, lease, now=_wall())
+        log.info("given_back", kind=lease.kind, id=lease.id)
 
     def _mourn(self, slot: Slot) -> None:
         """A child has gone: its attempt is over, and the work waits for the next one."""
@@ -300,9 +318,7 @@ class Supervisor:
             self._bury(slot, killed=True)
             if lease is not None:
                 try:
-                    with self._database.write() as session:
-                        leases.give_back(session, lease, now=_wall())
-                    log.info("given_back", kind=lease.kind, id=lease.id)
+                    self._give_back(lease)
                 except Unavailable:
                     log.warning("not_given_back", kind=lease.kind, id=lease.id)
 

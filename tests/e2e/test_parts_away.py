@@ -78,12 +78,12 @@ def ask_until(service: Service, moment: float) -> list[Answer]:
 
 
 @pytest.mark.parametrize(
-    ("how", "seconds", "attempts"),
-    [(Proxy.cut, AWAY_SECONDS, {1, 2}), (Proxy.stall, AWAY_SECONDS, {1, 2}), (Proxy.stall, 10.0, {1}), (Proxy.cut, 10.0, {1})],
+    ("how", "seconds"),
+    [(Proxy.cut, AWAY_SECONDS), (Proxy.stall, AWAY_SECONDS), (Proxy.stall, 10.0), (Proxy.cut, 10.0)],
     ids=["cut for 30 s", "silent for 30 s", "silent for 10 s", "cut for 10 s"],
 )
 def test_job_outlives_its_database_and_the_api_says_503_within_five_seconds(
-    how: Callable[[Proxy], None], seconds: float, attempts: set[int], tmp_path: Path, few_tweets: Path
+    how: Callable[[Proxy], None], seconds: float, tmp_path: Path, few_tweets: Path
 ):
     hold = tmp_path / "hold"
     with (
@@ -109,6 +109,7 @@ def test_job_outlives_its_database_and_the_api_says_503_within_five_seconds(
             healed = time.monotonic()
             wait_for(lambda: ask(service, "/readyz").status == 200, 10, "a ready API")
             assert waiting.result(120).status == "succeeded"
+            assert time.monotonic() - healed < 20  # sooner than its lease would have run out
             print(f"succeeded {time.monotonic() - healed:.1f} s after the database was back")
 
         print(
@@ -119,7 +120,7 @@ def test_job_outlives_its_database_and_the_api_says_503_within_five_seconds(
         assert {answer.status for answer in answers} == {503}
         assert all(answer.retry_after is not None for answer in answers)
         assert max(answer.seconds for answer in answers) <= PROMISED_SECONDS
-        assert client.get_job(job.id).attempt in attempts
+        assert client.get_job(job.id).attempt == 1  # let go or not, it was not the job's fault
         assert client.predict("few:2", ["what a day"]).version == 2
         assert "request_failed" not in service.log
 
