@@ -81,10 +81,9 @@ class Supervisor:
 
     def run(self) -> None:
         """Claim, watch, renew, sweep, until stopped; then give back what is leased."""
-        environment = child_environment()
         poll = renew = sweep = tidy = self._now()
         while not self._stopping.is_set():
-            self._spawn(environment)
+            self._spawn()
             rung = self._listen(self._pause(poll, renew, sweep))
             now = self._now()
             try:
@@ -114,10 +113,10 @@ class Supervisor:
             return min(RETRY_SECONDS, self._settings.beat_seconds)
         return max(0.0, min(moments) - self._now())
 
-    def _spawn(self, environment: dict[str, str]) -> None:
+    def _spawn(self) -> None:
         for slot in self._slots:
             if slot.child is None and self._now() >= slot.spawn_at:
-                child = slot.spawn(environment, self._now())
+                child = slot.spawn(child_environment(computes=slot.role == "engine"), self._now())
                 self._selector.register(child.socket, selectors.EVENT_READ, slot)
                 log.debug("child_started", role=slot.role, pid=child.pid)
 

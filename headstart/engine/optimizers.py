@@ -71,8 +71,9 @@ def takes_tables(options: Training) -> bool:
 
 def _clip(gradients: list[Tensor], most: float) -> None:
     """Scale all gradients together so that their norm is at most `most` (Pascanu et al. 2013)."""
-    norm = torch.nn.utils.get_total_norm(gradients)
-    torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
+    norm = float(torch.nn.utils.get_total_norm(gradients))
+    if norm > most:
+        torch._foreach_mul_(gradients, most / (norm + 1e-6))
 
 
 def _dense_optimizer(parameters: list[nn.Parameter], options: Training, learning_rate: float) -> torch.optim.Optimizer:

@@ -23,7 +23,7 @@ SECONDS = 30.0
 
 @pytest.fixture
 def reader() -> Iterator[ChildProcess]:
-    child = ChildProcess("reader", child_environment() | {"PYTHONPATH": str(Path(__file__).parents[2])})
+    child = ChildProcess("reader", child_environment(computes=False) | {"PYTHONPATH": str(Path(__file__).parents[2])})
     yield child
     child.end()
 
@@ -118,7 +118,8 @@ def test_child_ends_when_its_line_closes(reader: ChildProcess):
 def test_child_ends_when_its_supervisor_is_killed():
     script = (
         "import sys, time; from worker.process import ChildProcess; from headstart.settings import child_environment\n"
-        "child = ChildProcess('reader', child_environment() | {'PYTHONPATH': sys.argv[1]}); print(child.pid, flush=True); time.sleep(60)"
+        "child = ChildProcess('reader', child_environment(computes=False) | {'PYTHONPATH': sys.argv[1]})\n"
+        "print(child.pid, flush=True); time.sleep(60)"
     )
     root = str(Path(__file__).parents[2])
     supervisor = subprocess.Popen([sys.executable, "-c", script, root], stdout=subprocess.PIPE, text=True, cwd=root)
@@ -139,6 +140,6 @@ def test_child_ends_when_its_supervisor_is_killed():
 
 
 def test_child_sees_no_setting_and_no_secret():
-    environment = child_environment()
+    environment = child_environment(computes=True)
     assert not [name for name in environment if name.startswith("HEADSTART_")]
     assert environment["HF_HUB_OFFLINE"] == "1"
