@@ -19,7 +19,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments
 from transformers.utils import logging
 
-RATES = {"head": 1e-3, "top2": 1e-4, "full": 5e-5}
+RATES = {"head": 1e-2, "top2": 1e-4, "full": 5e-5}
 TRIAL_STEPS = 8
 
 
