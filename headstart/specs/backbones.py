@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from headstart.specs.problems import Failure
 
 BackboneStatus = Literal["pending", "ready", "invalid"]
 Modality = Literal["text", "image", "audio"]
+Axis = Literal["T", "H", "W", "D"]
+"""Time (tokens, patches, frames), height, width of a map, and what describes each place."""
 
 
 class CreateBackbone(Input):
@@ -33,7 +35,8 @@ class Layer(View):
     )
     index: int = Field(description="Position in forward order, from 0.", examples=[5])
     parameters: int = Field(examples=[1774464])
-    output: list[str | int] = Field(description="Shape for one example; `T` is tokens.", examples=[["T", 384]])
+    output: list[str | int] = Field(description="Shape for one example; `T` goes with the example's length.", examples=[["T", 384]])
+    axes: list[Axis] = Field(description="What each axis of `output` is.", examples=[["T", "D"]])
     boundary: bool = Field(description="Whether training may begin after it.")
 
 
@@ -60,22 +63,82 @@ class Tensor(View):
     shape: list[int]
 
 
+class TextInput(View):
+    """Texts as token ids."""
+
+    type: Literal["text"] = "text"
+    vocabulary: int = Field(description="Rows of the table that token ids look into.")
+    max_tokens: int = Field(description="The most tokens one example may have.")
+    segments: bool = Field(description="Whether the network is told which of two texts a token belongs to.")
+
+
+class ImageInput(View):
+    """Images as RGB pixels of one size."""
+
+    type: Literal["image"] = "image"
+    size: tuple[int, int] = Field(description="Height and width of what the network sees.", examples=[[224, 224]])
+    resize: list[int] = Field(
+        min_length=1, max_length=2, description="[shorter edge], or [height, width]; the middle of `size` is cut out of it.", examples=[[256]]
+    )
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"]
+    mean: tuple[float, float, float] = Field(description="Of pixels from 0 to 1.")
+    std: tuple[float, float, float]
+
+
+class AudioInput(View):
+    """Sound of one channel, as samples or as a spectrogram."""
+
+    type: Literal["audio"] = "audio"
+    rate: int = Field(description="Samples a second.", examples=[16000])
+    features: Literal["waveform", "whisper", "spectrogram"] = Field(
+        description="`whisper`: log-mel as Whisper has it; `spectrogram`: log-mel filter banks as Kaldi has them."
+    )
+    normalise: bool = Field(description="Whether each recording is brought to mean 0 and variance 1.")
+    bins: int | None = Field(description="Mel bins; null for samples.")
+    frames: int | None = Field(description="Frames that every recording is brought to; null: as long as it is.")
+    mean: float | None = Field(description="Of the filter banks, where `spectrogram` brings them to mean 0.")
+    std: float | None
+    max_seconds: float = Field(description="What goes beyond is not heard.")
+
+
+ModalityInput = Annotated[TextInput | ImageInput | AudioInput, Field(discriminator="type")]
+
+
 class Anatomy(View):
-    """A backbone written down once, so that plans are arithmetic. Read by a worker when it is registered."""
+    """A backbone written down once, so that plans are arithmetic. Read by a worker when it is registered.
+
+    Costs are counted in units of the input: tokens of a text, whole images, seconds of sound.
+    """
 
     architecture: str
     model_type: str
-    modality: Modality
+    library: Literal["transformers", "timm"]
+    input: ModalityInput
     license: str | None
     sha256: str
     bytes: int
     files: dict[str, str] = Field(description="sha256 of each file.")
     parameters: int
     width: int
-    vocabulary: int
-    max_tokens: int = Field(description="The most tokens one example may have.")
     layers: list[Layer]
-    layer_flops_per_token: dict[str, float] = Field(description="Multiply-adds ×2 of each layer at 64 tokens, divided by 64.")
+    layer_flops: dict[str, float] = Field(description="Multiply-adds ×2 of each layer for one unit of the input, at the length of a probe.")
+    layer_positions: dict[str, float] = Field(description="Vectors in each layer's output for one unit of the input.")
     default_layer: str = Field(description="The layer whose output is the model's last hidden state.")
     has_pooler: bool
+    linear: list[str] = Field(description="Modules that are one matrix product, which adapters can stand beside.")
     tensors: list[Tensor]
+
+    @property
+    def modality(self) -> Modality:
+        return self.input.type
+
+    def layer(self, name: str) -> Layer:
+        """The layer called `name`.
+
+        Raises:
+            KeyError: there is none.
+        """
+        found = next((each for each in self.layers if each.name == name), None)
+        if found is None:
+            raise KeyError(name)
+        return found
