@@ -1,10 +1,11 @@
-"""What the suffix is fed with: the boundary's output from the cache, the same recomputed for each batch, or token ids.
+"""What the suffix is fed with: the boundary's output from the cache, the same recomputed for each batch, or the inputs themselves.
 
-Axes: B batch, T tokens, D width.
+Axes: B batch, T tokens or frames, D width.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,42 +15,36 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headstart.engine.batches import Tokens, collate, plan_batches
 from headstart.engine.cache import FeatureCache
-from headstart.engine.features import SHARD_SECONDS, Progress, row_digests
+from headstart.engine.examples import Example, digests, distinct
+from headstart.engine.features import SHARD_SECONDS, Floats, Halved, Progress, computed_parts
+from headstart.engine.inputs import Batch, Encoded
 from headstart.engine.prefix import Prefix
+from headstart.specs.backbones import Layer
 
-SHARD_TOKENS = 200_000
-"""A shard is written after so many tokens: some hundred megabytes, the most that waits in memory."""
+SHARD_NUMBERS = 75_000_000
+"""A shard is written after so many numbers: 300 MB, the most that waits in memory."""
 
 
 class Feeder(Protocol):
-    """Inputs of a suffix by row number."""
+    """What a suffix takes, by row number."""
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each row, [N]."""
-        ...
+    def encoded(self) -> Encoded: ...
 
-    def __call__(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """(inputs [B, T, D] or ids [B, T], mask int64 [B, T])."""
+    def __call__(self, rows: NDArray[np.int64]) -> tuple[Tensor | None, Batch]:
+        """The boundary's output (None when the boundary is the input), and the inputs of these rows."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class TokenFeeder:
-    """Token ids: the boundary lies below the first layer."""
+class InputFeeder:
+    """The inputs themselves: the boundary lies below the first layer."""
 
-    tokens: Tokens
-    padding: int
+    encoded: Encoded
 
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        return self.tokens.lengths
-
-    def __call__(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        batch = collate([self.tokens.ids[row] for row in rows], self.padding)
-        return batch["input_ids"], batch["attention_mask"]
+    def __call__(self, rows: NDArray[np.int64]) -> tuple[None, Batch]:
+        return None, self.encoded.batch(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,34 +52,64 @@ class RecomputingFeeder:
     """The prefix run anew for each batch: what there would be to keep does not fit the budget."""
 
     prefix: Prefix
-    tokens: Tokens
-    padding: int
+    encoded: Encoded
 
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        return self.tokens.lengths
-
-    def __call__(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        batch = collate([self.tokens.ids[row] for row in rows], self.padding)
-        return self.prefix.features(batch).clone(), batch["attention_mask"]  # a clone: inference tensors take no part in a backward pass
+    def __call__(self, rows: NDArray[np.int64]) -> tuple[Tensor, Batch]:
+        batch = self.encoded.batch(rows)
+        return self.prefix.features(batch).clone(), batch  # a clone: inference tensors take no part in a backward pass
 
 
 @dataclass(frozen=True, slots=True)
 class CachedFeeder:
-    """The boundary's output of each row, [T, D], mapped from the cache."""
+    """The boundary's output of each row, mapped from the cache as `Kept` has it."""
 
+    encoded: Encoded
     pieces: list[Tensor]
-    lengths: NDArray[np.int64]
+    kept: Kept
 
-    def __call__(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        longest = int(self.lengths[rows].max())
-        hidden = torch.zeros((len(rows), longest, self.pieces[0].shape[1]))
-        mask = torch.zeros((len(rows), longest), dtype=torch.int64)
-        for number, row in enumerate(rows):
-            piece = self.pieces[row]
-            hidden[number, : len(piece)] = piece
-            mask[number, : len(piece)] = 1
-        return hidden, mask
+    def __call__(self, rows: NDArray[np.int64]) -> tuple[Tensor, Batch]:
+        return self.kept.batch([self.pieces[row] for row in rows]), self.encoded.skeleton(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How a layer's output lies in the cache: vectors [T, D] of a row for one that goes with the example's length, else one long one.
+
+    Attributes:
+        sizes: of the layer's output for one example, without T.
+        time: position of T among the axes after the batch; None without one.
+    """
+
+    sizes: tuple[int, ...]
+    time: int | None
+
+    @classmethod
+    def of(cls, layer: Layer) -> Kept:
+        return cls(tuple(size for size in layer.output if isinstance(size, int)), layer.output.index("T") if "T" in layer.output else None)
+
+    def rows(self, values: Floats, lengths: NDArray[np.int64] | None) -> list[Floats]:
+        """The vectors of each row of a batch [B, …].
+
+        Args:
+            lengths: places of each row that are not padding, [B]; None: all.
+        """
+        if self.time is None:
+            return [row.reshape(1, -1) for row in values]
+        front = np.moveaxis(values, self.time + 1, 1)  # [B, T, …]
+        return [
+            np.ascontiguousarray(row if lengths is None else row[: lengths[number]]).reshape(-1, math.prod(self.sizes))
+            for number, row in enumerate(front)
+        ]
+
+    def batch(self, pieces: Sequence[Tensor]) -> Tensor:
+        """The layer's output for these rows again, padded with zeros, float32."""
+        if self.time is None:
+            return torch.stack([piece.reshape(self.sizes) for piece in pieces]).float()
+        longest = max(len(piece) for piece in pieces)
+        made = torch.zeros((len(pieces), longest, *self.sizes))
+        for number, piece in enumerate(pieces):
+            made[number, : len(piece)] = piece.reshape(len(piece), *self.sizes)
+        return made.movedim(1, self.time + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,84 +117,75 @@ class Extraction:
     feeder: CachedFeeder
     rows_computed: int
     rows_reused: int
-    tokens_computed: int
+    units_computed: int
     seconds: float
     """0.0 when all came from the cache."""
 
 
 def extract_activations(
     prefix: Prefix,
-    tokens: Tokens,
-    texts: Sequence[str],
+    encoded: Encoded,
+    examples: Sequence[Example],
     *,
-    padding: int,
+    alike: bool,
     batch_tokens: int,
     cache: FeatureCache,
     clock: Callable[[], float],
     progress: Progress,
+    halved: Halved = lambda _: None,
 ) -> Extraction:
-    """The boundary's output of every text, computed for those that the cache does not know, and read back from it.
+    """The boundary's output of every example, computed for those that the cache does not know, and read back from it.
 
     Args:
         prefix: without a pooling.
-        tokens: of `texts`, in their order.
+        encoded: of `examples`, in their order.
 
     Raises:
+        EngineFault: as of `features.extract`.
         OSError: the cache cannot be written.
     """
     started = clock()
-    digests = row_digests(texts)
-    known = cache.find(digests)
-    first: dict[bytes, int] = {}
-    for row, digest in enumerate(digests):
-        if known[row] is None:
-            first.setdefault(digest.tobytes(), row)
-    missing = np.fromiter(first.values(), np.int64, len(first))
+    rows = digests(examples)
+    firsts, which = distinct(rows)
+    known = cache.find(rows[firsts])
+    missing = firsts[[number for number, piece in enumerate(known) if piece is None]]
+    kept = Kept.of(prefix.layers[0])
     if len(missing):
-        _compute(prefix, tokens, missing, digests, padding, batch_tokens, cache, clock, progress)
-        known = cache.find(digests)
+        writer = _Writer(cache, rows, None if alike else encoded.lengths, kept, clock)
+        for part, values in computed_parts(prefix, encoded, missing, batch_tokens, alike=alike, progress=progress, halved=halved):
+            writer.keep(part, values)
+        writer.flush()
+        known = cache.find(rows[firsts])
     pieces = [piece for piece in known if piece is not None]
-    lengths = np.fromiter((len(piece) for piece in pieces), np.int64, len(pieces))
     return Extraction(
-        feeder=CachedFeeder(pieces, lengths),
+        feeder=CachedFeeder(encoded, [pieces[number] for number in which], kept),
         rows_computed=len(missing),
-        rows_reused=len(texts) - len(missing),
-        tokens_computed=int(tokens.lengths[missing].sum()),
+        rows_reused=len(examples) - len(missing),
+        units_computed=int(encoded.lengths[missing].sum()),
         seconds=clock() - started if len(missing) else 0.0,
     )
 
 
-def _compute(
-    prefix: Prefix,
-    tokens: Tokens,
-    missing: NDArray[np.int64],
-    digests: NDArray[np.uint8],
-    padding: int,
-    batch_tokens: int,
-    cache: FeatureCache,
-    clock: Callable[[], float],
-    progress: Progress,
-) -> None:
-    lengths = tokens.lengths[missing]
-    batches = plan_batches(lengths, batch_tokens)
-    waiting: list[tuple[int, NDArray[np.float32]]] = []
-    held, done, since, total = 0, 0, clock(), max(1, int(lengths.sum()))
+class _Writer:
+    """Gathers what was computed and writes a shard now and then."""
 
-    def flush() -> None:
-        rows = np.fromiter((row for row, _ in waiting), np.int64, len(waiting))
-        cache.append(digests[rows], np.concatenate([piece for _, piece in waiting]), tokens.lengths[rows])
-        waiting.clear()
+    def __init__(
+        self, cache: FeatureCache, rows: NDArray[np.uint8], lengths: NDArray[np.int64] | None, kept: Kept, clock: Callable[[], float]
+    ) -> None:
+        self._cache, self._digests, self._lengths, self._kept, self._clock = cache, rows, lengths, kept, clock
+        self._waiting: list[tuple[int, Floats]] = []
+        self._since, self._held = clock(), 0
 
-    for number, places in enumerate(batches, start=1):
-        rows = missing[places]
-        hidden = prefix.features(collate([tokens.ids[row] for row in rows], padding)).numpy()
-        for piece, row in zip(hidden, rows, strict=True):
-            waiting.append((int(row), piece[: len(tokens.ids[row])].copy()))
-        held += int(tokens.lengths[rows].sum())
-        done += int(tokens.lengths[rows].sum())
-        if held >= SHARD_TOKENS or clock() - since >= SHARD_SECONDS:
-            flush()
-            held, since = 0, clock()
-        progress(done / total, number, len(batches))
-    if waiting:
-        flush()
+    def keep(self, part: NDArray[np.int64], values: Floats) -> None:
+        pieces = self._kept.rows(values, None if self._lengths is None else self._lengths[part])
+        self._waiting.extend(zip(part.tolist(), pieces, strict=True))
+        self._held += values.size
+        if self._held >= SHARD_NUMBERS or self._clock() - self._since >= SHARD_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._waiting:
+            rows = np.fromiter((row for row, _ in self._waiting), np.int64, len(self._waiting))
+            lengths = np.fromiter((len(piece) for _, piece in self._waiting), np.int64, len(self._waiting))
+            self._cache.append(self._digests[rows], np.concatenate([piece for _, piece in self._waiting]), lengths)
+        self._waiting, self._since, self._held = [], self._clock(), 0

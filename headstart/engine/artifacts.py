@@ -73,9 +73,9 @@ class Manifest(_Part):
     output: str = Field(description="The layer whose output is pooled.")
     pooling: str
     dtype: Literal["float32", "bfloat16", "float16"]
-    max_tokens: int
+    max_tokens: int | None = Field(description="The most units of an example; null: as much as the backbone takes.")
     batch_tokens: int
-    preprocessing: str = Field(description="Digest of the tokenizer's files and of max_tokens.")
+    preprocessing: str = Field(description="Digest of all that decides how raw examples become tensors.")
     tasks: list[TaskEntry]
     versions: dict[str, str]
     created_at: str

@@ -43,7 +43,8 @@ def attend(
     """[B, T, H, D] of query, key and value [B, H, T, D]; what is long, causal or of another build goes to the fused kernel."""
     batch, heads, tokens, width = query.shape
     causal = is_causal if is_causal is not None else getattr(module, "is_causal", False)
-    if tokens > MOST_TOKENS or query.device.type != "cpu" or key.shape != query.shape or causal or query.dtype is torch.float32:
+    biased = others.get("position_bias") is not None  # T5 and its like add one to the scores
+    if tokens > MOST_TOKENS or query.device.type != "cpu" or key.shape != query.shape or causal or biased or query.dtype is torch.float32:
         attended: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **others
         )

@@ -11,7 +11,7 @@ from headstart.errors import quote
 from headstart.specs.jobs import JobSpec, TaskReport
 
 LIMITS = (
-    "The numbers above hold for texts like those of the test split. Longer texts are cut. "
+    "The numbers above hold for inputs like those of the test split. What is longer than the backbone takes is cut. "
     "The backbone was trained by others on data not known here; whatever bias it has, the head inherits. "
     "Scores are not calibrated probabilities on other data."
 )
@@ -47,8 +47,8 @@ def model_card(
         f"made on {manifest.created_at} by the job `{job_id}`, method {manifest.method}."
     )
     how = (
-        f"Features: output of `{manifest.output}`, trained from `{manifest.boundary}` on, pooling {manifest.pooling}, {manifest.dtype}, "
-        f"at most {manifest.max_tokens} tokens of a text.\n\n{_code(spec)}"
+        f"Features: output of `{manifest.output}`, trained from `{manifest.boundary}` on, pooling {manifest.pooling}, {manifest.dtype}"
+        f"{'' if manifest.max_tokens is None else f', at most {manifest.max_tokens} tokens of a text'}.\n\n{_code(spec)}"
     )
     known = _plain(license_name) if license_name else "not known"
     sections = [

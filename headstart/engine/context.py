@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from headstart.engine.backbones.loading import Backbone
-from headstart.engine.batches import preprocessing_digest
+from headstart.specs.backbones import Layer, TextInput
 from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus, LogLevel
 from headstart.specs.plans import INPUT, Plan
 
@@ -36,12 +36,19 @@ class Context:
     clock: Callable[[], float]
 
     @property
-    def max_tokens(self) -> int:
-        return min(self.spec.training.max_tokens or self.backbone.anatomy.max_tokens, self.backbone.anatomy.max_tokens)
+    def limit(self) -> int | None:
+        """The most units of an example; None: as much as the backbone takes."""
+        spec = self.backbone.anatomy.input
+        return min(self.spec.training.max_tokens or spec.max_tokens, spec.max_tokens) if isinstance(spec, TextInput) else None
 
     @property
     def preprocessing(self) -> str:
-        return preprocessing_digest(self.backbone.anatomy.files, self.max_tokens)
+        return self.backbone.preprocessor.digest(self.limit)
+
+    @property
+    def layer(self) -> Layer:
+        """Whose output is pooled."""
+        return self.backbone.anatomy.layer(self.output)
 
     @property
     def output(self) -> str:

@@ -1,22 +1,22 @@
-"""Features: each text once through the frozen prefix, and never again while the cache holds it.
+"""Features: each example once through the frozen prefix, and never again while the cache holds it.
 
 Axes: N rows, D width.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerFast
 
-from headstart.engine.batches import Tokens, collate, pad_id, plan_batches, tokenise
+from headstart.engine.batches import plan_batches
 from headstart.engine.cache import FeatureCache
+from headstart.engine.examples import Example, Picked, digests, distinct
 from headstart.engine.faults import ran_out_of_memory
+from headstart.engine.inputs import Batch, Encoded, Preprocessor, ahead
 from headstart.engine.prefix import Prefix
 from headstart.errors import EngineFault
 
@@ -24,8 +24,10 @@ SHARD_ROWS = 4096
 SHARD_SECONDS = 10.0
 """A shard is written after so many rows or seconds: what a killed attempt loses at most."""
 
+Floats = NDArray[np.float32]
+
 Progress = Callable[[float, int, int], None]
-"""(share of the tokens done, batches done, batches in all)."""
+"""(share of the units done, batches done, batches in all)."""
 
 Halved = Callable[[int], None]
 """Told how many rows the parts of a batch have that did not fit the memory."""
@@ -33,102 +35,98 @@ Halved = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    values: NDArray[np.float32]  # [N, D]
+    values: Floats  # [N, D]
     rows_computed: int
     rows_reused: int
-    tokens_computed: int
+    units_computed: int
     seconds: float
     """Spent on rows that were not in the cache; 0.0 when all were."""
 
 
-def row_digests(texts: Sequence[str]) -> NDArray[np.uint8]:
-    """sha256 of each row's content, [N, 32]."""
-    digests = b"".join(hashlib.sha256(b"text\0" + text.encode()).digest() for text in texts)
-    return np.frombuffer(digests, np.uint8).reshape(-1, 32)
-
-
 def extract(
     prefix: Prefix,
-    tokenizer: PreTrainedTokenizerFast,
-    texts: Sequence[str],
+    preprocessor: Preprocessor,
+    examples: Sequence[Example],
     *,
-    max_tokens: int,
+    limit: int | None,
     batch_tokens: int,
     cache: FeatureCache | None,
     clock: Callable[[], float],
     progress: Progress,
     halved: Halved = lambda _: None,
 ) -> Features:
-    """The features of `texts`; texts that are equal, or known to the cache, are not computed again.
+    """The features of `examples`; those that are equal, or known to the cache, are not computed again.
 
-    `rows_reused` counts rows as given: a second row with the same text is a row reused.
+    `rows_reused` counts rows as given: a second row with the same content is a row reused.
 
     Raises:
-        EngineFault: `out_of_memory` when even one row alone does not fit; `bad_data` when the tokenizer fails;
+        EngineFault: `out_of_memory` when even one row alone does not fit; `bad_data` when an example cannot be read;
             `diverged` when the prefix gives numbers that are not finite.
         OSError: the cache cannot be written.
     """
     started = clock()
-    unique = list(dict.fromkeys(texts))
-    place = {text: number for number, text in enumerate(unique)}
-    inverse = np.fromiter((place[text] for text in texts), dtype=np.int64, count=len(texts))
-    digests = row_digests(unique)
-    known, found = cache.lookup(digests) if cache is not None else (np.zeros((len(unique), 0), np.float32), np.zeros(len(unique), np.bool_))
+    firsts, which = distinct(rows := digests(examples))
+    unique = rows[firsts]
+    known, found = cache.lookup(unique) if cache is not None else (np.zeros((len(unique), 0), np.float32), np.zeros(len(unique), np.bool_))
     missing = np.flatnonzero(~found)
     if not len(missing):
-        return Features(known[inverse], 0, len(texts), 0, 0.0)
-    tokens = tokenise(tokenizer, [unique[row] for row in missing], max_tokens)
-    keeper = _Keeper(cache, digests[missing], clock)
-    computed = run_batches(prefix, tokens, pad_id(tokenizer), batch_tokens, on_batch=keeper.keep, progress=progress, halved=halved)
+        return Features(known[which], 0, len(examples), 0, 0.0)
+    encoded = preprocessor.encode(Picked(examples, firsts[missing]), limit)
+    keeper = _Keeper(cache, unique[missing], clock)
+    computed = np.empty((len(missing), 0), np.float32)
+    for places, values in computed_parts(
+        prefix, encoded, np.arange(len(missing)), batch_tokens, alike=preprocessor.alike, progress=progress, halved=halved
+    ):
+        if not computed.shape[1]:
+            computed = np.empty((len(missing), values.shape[1]), np.float32)
+        computed[places] = values
+        keeper.keep(places, values)
     keeper.flush()
     values = np.empty((len(unique), computed.shape[1]), np.float32)
     if known.shape[1]:
         values[found] = known[found]
     values[missing] = computed
-    return Features(values[inverse], len(missing), len(texts) - len(missing), int(tokens.lengths.sum()), clock() - started)
+    return Features(values[which], len(missing), len(examples) - len(missing), int(encoded.lengths.sum()), clock() - started)
 
 
-def run_batches(
+def computed_parts(
     prefix: Prefix,
-    tokens: Tokens,
-    padding: int,
+    encoded: Encoded,
+    rows: NDArray[np.int64],
     batch_tokens: int,
     *,
-    on_batch: Callable[[NDArray[np.int64], NDArray[np.float32]], None] | None = None,
-    progress: Progress | None = None,
+    alike: bool,
+    progress: Progress = lambda _share, _done, _all: None,
     halved: Halved = lambda _: None,
-) -> NDArray[np.float32]:
-    """Features [N, D] of tokenised texts, in their order, run in batches of like length.
+) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+    """Row numbers of each batch, and what the prefix gives for them, [B, D] or of the layer's own shape.
 
-    Args:
-        on_batch: told the row numbers and the features of each batch as it is done.
+    While one batch is computed the next is made: texts are padded, images and recordings decoded.
+
+    Raises:
+        EngineFault: as of `extract`.
     """
-    batches = plan_batches(tokens.lengths, batch_tokens)
-    values = np.empty((len(tokens.ids), 0), np.float32)
-    total, done = max(1, int(tokens.lengths.sum())), 0
-    for number, rows in enumerate(batches, start=1):
-        computed = _run(prefix, [tokens.ids[row] for row in rows], padding, halved)
-        if number == 1:
-            values = np.empty((len(tokens.ids), computed.shape[1]), np.float32)
-        values[rows] = computed
-        done += int(tokens.lengths[rows].sum())
-        if on_batch is not None:
-            on_batch(rows, computed)
-        if progress is not None:
-            progress(done / total, number, len(batches))
-    return values
+    lengths = encoded.lengths
+    batches = [rows[part] for part in plan_batches(lengths[rows], batch_tokens, alike=alike)]
+    total, done = max(1, int(lengths[rows].sum())), 0
+    for number, (part, batch) in enumerate(zip(batches, ahead(encoded, batches), strict=True), start=1):
+        yield part, _run(prefix, encoded, part, batch, halved)
+        done += int(lengths[part].sum())
+        progress(done / total, number, len(batches))
 
 
-def _run(prefix: Prefix, ids: list[NDArray[np.int32]], padding: int, halved: Halved) -> NDArray[np.float32]:
+def _run(prefix: Prefix, encoded: Encoded, rows: NDArray[np.int64], batch: Batch, halved: Halved) -> Floats:
     """One batch, in halves when memory runs out."""
     try:
-        computed = prefix.features(collate(ids, padding))
+        computed = prefix.features(batch)
     except (RuntimeError, MemoryError) as fault:
         if not ran_out_of_memory(fault):
             raise
-        if len(ids) == 1:
+        if len(rows) == 1:
             raise EngineFault(
-                "out_of_memory", "One text alone needs more memory than there is.", "Lower training.max_tokens, or take a smaller backbone."
+                "out_of_memory",
+                "One example alone needs more memory than there is.",
+                "Lower training.max_tokens, or take a smaller backbone.",
             ) from fault
     else:
         if not bool(torch.isfinite(computed).all()):
@@ -137,23 +135,26 @@ def _run(prefix: Prefix, ids: list[NDArray[np.int32]], padding: int, halved: Hal
             )
         return computed.numpy()
     # outside the handler: there the traceback would still hold the tensors of the failed batch
-    middle = len(ids) // 2
-    halved(len(ids) - middle)
-    return np.concatenate([_run(prefix, ids[:middle], padding, halved), _run(prefix, ids[middle:], padding, halved)])
+    middle = len(rows) // 2
+    halved(len(rows) - middle)
+    halves = [_run(prefix, encoded, part, encoded.batch(part), halved) for part in (rows[:middle], rows[middle:])]
+    longest = [max(each.shape[axis] for each in halves) for axis in range(1, halves[0].ndim)]
+    # the half without the longest row is shorter; what is beyond a row's own length is never read
+    return np.concatenate([np.pad(each, [(0, 0), *((0, most - size) for most, size in zip(longest, each.shape[1:], strict=True))]) for each in halves])
 
 
 class _Keeper:
     """Gathers computed batches and writes a shard now and then."""
 
-    def __init__(self, cache: FeatureCache | None, digests: NDArray[np.uint8], clock: Callable[[], float]) -> None:
+    def __init__(self, cache: FeatureCache | None, rows: NDArray[np.uint8], clock: Callable[[], float]) -> None:
         self._cache = cache
-        self._digests = digests
+        self._digests = rows
         self._clock = clock
         self._since = clock()
         self._rows: list[NDArray[np.int64]] = []
-        self._values: list[NDArray[np.float32]] = []
+        self._values: list[Floats] = []
 
-    def keep(self, rows: NDArray[np.int64], values: NDArray[np.float32]) -> None:
+    def keep(self, rows: NDArray[np.int64], values: Floats) -> None:
         self._rows.append(rows)
         self._values.append(values)
         if sum(map(len, self._rows)) >= SHARD_ROWS or self._clock() - self._since >= SHARD_SECONDS:

@@ -1,66 +1,62 @@
-"""Pooling: from one vector for each token to one for each text.
+"""Pooling: from what a layer gives for an example to one vector.
 
-Axes: B batch, T tokens, D width. `mask` [B, T], 1 = keep. Sums are taken in float32 whatever the prefix ran in.
+Axes: B batch; T tokens or frames, H and W of a map, D width, in any order that a layer has. `mask` [B, T], 1 = keep; None: all are kept.
+Sums are taken in float32 whatever the prefix ran in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from headstart.errors import BadInput
+from headstart.specs.backbones import Axis, Layer
 
-Pool = Callable[[Tensor, Tensor], Tensor]
-"""(hidden [B, T, D], mask [B, T]) → float32 [B, D]."""
+PLACES = ("T", "H", "W")
+"""Axes that pooling takes away."""
+
+Pool = Callable[[Tensor, Tensor | None], Tensor]
+"""(hidden [B, …], mask [B, T] or None) → float32 [B, D]."""
 
 
-def mean(hidden: Tensor, mask: Tensor) -> Tensor:
+def _rows_last(hidden: Tensor, axes: Sequence[Axis]) -> Tensor:
+    """[B, places, D] of a hidden state whose axes have these meanings."""
+    places = [number for number, axis in enumerate(axes, start=1) if axis in PLACES]
+    (width,) = [number for number, axis in enumerate(axes, start=1) if axis == "D"]
+    return hidden.permute(0, *places, width).flatten(1, -2) if len(places) > 1 else hidden.permute(0, *places, width)
+
+
+def mean(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    if mask is None:
+        return hidden.float().mean(dim=1)
     # elementwise and not a batched product: autocast would run a product in 16 bits
     keep = mask.to(torch.float32).unsqueeze(-1)  # [B, T, 1]
     return (hidden.float() * keep).sum(dim=1) / keep.sum(dim=1).clamp(min=1.0)
 
 
-def first(hidden: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001 - padding is on the right, so the first token is never padding
+def first(hidden: Tensor, mask: Tensor | None) -> Tensor:  # noqa: ARG001 - padding is on the right, so the first token is never padding
     return hidden[:, 0].float()
 
 
-def maximum(hidden: Tensor, mask: Tensor) -> Tensor:
-    return hidden.float().masked_fill(mask.unsqueeze(-1) == 0, float("-inf")).amax(dim=1)
+def maximum(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    values = hidden.float()
+    return (values if mask is None else values.masked_fill(mask.unsqueeze(-1) == 0, float("-inf"))).amax(dim=1)
 
 
-def _through_pooler(pooler: nn.Module, hidden: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001 - it reads the first token alone
-    pooled: Tensor = pooler(hidden)
-    return pooled.float()
+POOLINGS: dict[str, Pool] = {"mean": mean, "first": first, "max": maximum}
+"""Name in a spec → pooling over places; `flatten` keeps every number, and `pooler` is the backbone's own."""
 
 
-def _pooler(module: nn.Module) -> Pool:
-    found = getattr(module, "pooler", None)
-    if not isinstance(found, nn.Module):
-        raise BadInput("invalid_field", "This backbone has no pooler.", "Pool by 'mean', 'first' or 'max'.")
-    return partial(_through_pooler, found)
+def pool_with(name: str, layer: Layer) -> Pool:
+    """The pooling called `name` of what `layer` gives; what is one vector for each example already passes as it is."""
+    if layer.axes == ["D"] or name == "pooler":
+        return lambda hidden, _mask: hidden.float().flatten(1)
+    if name == "flatten":
+        return lambda hidden, _mask: hidden.float().flatten(1)
+    pool = POOLINGS[name]
 
+    def pooled(hidden: Tensor, mask: Tensor | None) -> Tensor:
+        return pool(_rows_last(hidden, layer.axes), mask)
 
-POOLINGS: dict[str, Callable[[nn.Module], Pool]] = {
-    "mean": lambda _module: mean,
-    "first": lambda _module: first,
-    "max": lambda _module: maximum,
-    "pooler": _pooler,
-}
-"""Name in a spec → what makes the pooling for a backbone."""
-
-
-def pool_with(name: str, module: nn.Module) -> Pool:
-    """The pooling called `name`; hidden states that have one vector for each text already, [B, D], pass as they are.
-
-    Raises:
-        BadInput: `invalid_field`, when the backbone has no pooler to pool with.
-    """
-    pool = POOLINGS[name](module)
-
-    def pool_or_pass(hidden: Tensor, mask: Tensor) -> Tensor:
-        return hidden.float() if hidden.dim() == 2 else pool(hidden, mask)
-
-    return pool_or_pass
+    return pooled

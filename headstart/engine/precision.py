@@ -14,21 +14,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast
+from torch import nn
 
 from headstart.blobs.atomic import atomic_file
-from headstart.engine.batches import collate, pad_id, tokenise
+from headstart.engine.inputs import Batch, Preprocessor
 from headstart.engine.prefix import Prefix
+from headstart.specs.backbones import Layer
 
 REDUCED = "bfloat16"
 LEAST_SPEEDUP = 1.15
 MOST_RELATIVE_ERROR = 1e-2
 """Largest ‖features in 16 bits − in float32‖ / ‖in float32‖ over the sample. bfloat16 itself has 8 bits: 4e-3 in one rounding."""
 REPETITIONS = 3
-SAMPLE_TEXTS = 256
+SAMPLE_EXAMPLES = 256
 SAMPLE_ROWS = 16
-SAMPLE_TOKENS = 256
+SAMPLE_UNITS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +112,16 @@ def _read(path: Path) -> Measurement | None:
 
 def measure_prefix(
     module: nn.Module,
-    tokenizer: PreTrainedTokenizerFast,
-    layer: str,
+    preprocessor: Preprocessor,
+    layer: Layer,
     pooling: str,
-    texts: Sequence[str],
-    max_tokens: int,
+    examples: Sequence[Any],
+    limit: int | None,
     clock: Callable[[], float],
 ) -> Measurement:
-    """Run a small batch of `texts` in both dtypes, in turn, and take the best time of each. Some tenths of a second for a small backbone."""
-    batch = sample_batch(tokenizer, texts, max_tokens)
-    prefixes = [Prefix(module, layer, pooling, dtype) for dtype in ("float32", REDUCED)]
+    """Run a small batch of `examples` in both dtypes, in turn, and take the best time of each. Some tenths of a second for a small backbone."""
+    batch = sample_batch(preprocessor, examples, limit)
+    prefixes = [Prefix(module, [layer], pooling, dtype) for dtype in ("float32", REDUCED)]
     exact, reduced = (prefix.features(batch) for prefix in prefixes)  # also warms up
     best = [float("inf")] * 2
     for _ in range(REPETITIONS):
@@ -133,10 +133,10 @@ def measure_prefix(
     return Measurement(best[0] / best[1], error if np.isfinite(error) else 1e9)
 
 
-def sample_batch(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int) -> dict[str, Tensor]:
-    """Rows of the lengths that the data has, as one batch within a small token budget; at least two rows."""
-    step = max(1, len(texts) // SAMPLE_TEXTS)
-    tokens = tokenise(tokenizer, texts[::step], max_tokens)
-    middling = sorted(tokens.ids, key=len)[len(tokens.ids) // 2 :]
-    rows = min(SAMPLE_ROWS, max(2, SAMPLE_TOKENS // len(middling[0])))
-    return collate(middling[:rows], pad_id(tokenizer))
+def sample_batch(preprocessor: Preprocessor, examples: Sequence[Any], limit: int | None) -> Batch:
+    """Rows of the lengths that the data has, as one batch within a small budget; at least two rows, where two have one length if they must."""
+    step = max(1, len(examples) // SAMPLE_EXAMPLES)
+    encoded = preprocessor.encode(examples[::step], limit)
+    middling = np.argsort(encoded.lengths, kind="stable")[len(encoded.lengths) // 2 :]
+    rows = middling[: min(SAMPLE_ROWS, max(2, SAMPLE_UNITS // int(encoded.lengths[middling[0]])))]
+    return encoded.batch(rows[encoded.lengths[rows] == encoded.lengths[rows[0]]] if preprocessor.alike else rows)

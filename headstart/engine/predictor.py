@@ -1,11 +1,11 @@
 """Predictions of one adapted model over a shared backbone.
 
-Axes: N texts, D width, C classes.
+Axes: N inputs, D width, C classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,29 +14,36 @@ from numpy.typing import NDArray
 from headstart.engine.artifacts import Artifact, TaskEntry
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.backbones.merging import merged
-from headstart.engine.batches import pad_id, preprocessing_digest, tokenise
-from headstart.engine.features import run_batches
+from headstart.engine.examples import Example
+from headstart.engine.features import computed_parts
 from headstart.engine.heads import HEADS
 from headstart.engine.prefix import Prefix
 from headstart.engine.tasks import TASKS
-from headstart.errors import BadInput, EngineFault, closest, listing, quote
+from headstart.data.images import open_image
+from headstart.data.recordings import seconds_of
+from headstart.errors import BadInput, EngineFault, closest, invalid_field, listing, quote
+from headstart.specs.backbones import Modality
 from headstart.specs.predictions import Classification, PredictedRow, PredictionWarning
+
+
+CHECKS: Mapping[Modality, Callable[[bytes], object]] = {"image": open_image, "audio": seconds_of}
+"""What refuses a file before its batch is made, so that a stranger's broken one is named."""
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Texts after f: what every head of every model on the same prefix starts from."""
+    """Inputs after f: what every head of every model on the same prefix starts from."""
 
     features: NDArray[np.float32]  # [N, D]
-    tokens: NDArray[np.int64]
-    """Tokens of each text, [N]."""
+    units: NDArray[np.int64]
+    """Tokens of each text; patches of an image or fiftieths of a second of sound, [N]."""
     truncated: list[bool]
 
 
 class Predictor:
     """One artifact on one resident backbone; many predictors share the backbone, and one call's `embed` may serve several of them.
 
-    The same texts in the same call give the same bits, in any process with the same versions, device and thread count. A text may sit in
+    The same inputs in the same call give the same bits, in any process with the same versions, device and thread count. An input may sit in
     different company from call to call; products of another shape round differently, so that its scores can then differ in the last
     digits: about 1e-6 in float32, 1e-3 in 16 bits.
 
@@ -52,13 +59,13 @@ class Predictor:
     def __init__(self, backbone: Backbone, artifact: Artifact, parents: Sequence[Artifact] = ()) -> None:
         manifest = artifact.manifest
         whole = merged(backbone, [*parents, artifact])
-        if manifest.preprocessing != preprocessing_digest(backbone.anatomy.files, manifest.max_tokens):
-            raise EngineFault("bad_data", "The artifact was made with another tokenizer.", "Register the backbone it was made from.")
+        self._preprocessor = backbone.preprocessor
+        if manifest.preprocessing != self._preprocessor.digest(manifest.max_tokens):
+            raise EngineFault("bad_data", "The artifact was made with other preprocessing.", "Register the backbone it was made from.")
         self.manifest = manifest
         self._heads = artifact.heads
-        self._tokenizer = backbone.tokenizer
         self._weights = whole.sha256
-        self._prefix = Prefix(whole.module, manifest.output, manifest.pooling, manifest.dtype)
+        self._prefix = Prefix(whole.module, [backbone.anatomy.layer(manifest.output)], manifest.pooling, manifest.dtype)
 
     @property
     def shares(self) -> tuple[str, ...]:
@@ -67,22 +74,44 @@ class Predictor:
         return (self._weights, made.output, made.pooling, made.dtype, str(made.max_tokens), str(made.batch_tokens))
 
     def predict(
-        self, texts: Sequence[str], *, top_k: int | None = None, tasks: Sequence[str] | None = None
+        self, inputs: Sequence[Mapping[str, str | bytes]], *, top_k: int | None = None, tasks: Sequence[str] | None = None
     ) -> tuple[list[PredictedRow], int]:
-        """Answers in the order of `texts`, and the tokens read in all.
+        """Answers in the order of `inputs`, and the tokens read in all (0 for images and sound).
 
         Args:
-            texts: any strings, empty and blank ones too; at least one.
+            inputs: each by the names of the model's inputs: any strings, empty and blank ones too, or encoded files; at least one.
             top_k: how many scores to give of each task; None: all.
             tasks: which heads to run; None: all.
 
         Raises:
-            BadInput: `invalid_field`, for a task the model does not have.
+            BadInput: `invalid_field`, for a task or an input that the model does not have, or a file that cannot be read.
             EngineFault: `bad_data`, when the tokenizer fails; `out_of_memory`; `diverged`.
         """
         entries = self.select(tasks)
-        embedded = self.embed(texts)
-        return self.answer(embedded, entries, top_k), int(embedded.tokens.sum())
+        embedded = self.embed(self._examples(inputs))
+        tokens = int(embedded.units.sum()) if self._preprocessor.modality == "text" else 0
+        return self.answer(embedded, entries, top_k), tokens
+
+    def _examples(self, inputs: Sequence[Mapping[str, str | bytes]]) -> list[Example]:
+        """What the backbone takes, of inputs by name."""
+        names = self.manifest.tasks[0].inputs
+        examples = []
+        for number, given in enumerate(inputs):
+            if given.keys() != set(names):
+                wanted, pointer = listing(names), f"/inputs/{number}"
+                raise invalid_field(pointer, f"The model reads {wanted}, not {listing(list(given))}.", f"Give each input with {wanted}.")
+            examples.append(self._example([given[name] for name in names], number))
+        return examples
+
+    def _example(self, parts: list[str | bytes], number: int) -> Example:
+        if isinstance(parts[0], bytes):
+            try:
+                CHECKS[self._preprocessor.modality](parts[0])
+            except BadInput as fault:
+                raise invalid_field(f"/inputs/{number}", fault.message, fault.hint, code=fault.code) from fault
+            return parts[0]
+        texts = [part for part in parts if isinstance(part, str)]
+        return texts[0] if len(texts) == 1 else (texts[0], texts[1])
 
     def select(self, tasks: Sequence[str] | None) -> list[TaskEntry]:
         """The tasks of these names, in the model's order.
@@ -98,11 +127,18 @@ class Predictor:
                 raise BadInput("invalid_field", f"The model has no task {quote(name)}.", hint)
         return [task for task in self.manifest.tasks if tasks is None or task.name in tasks]
 
-    def embed(self, texts: Sequence[str]) -> Embedded:
+    def embed(self, examples: Sequence[Example]) -> Embedded:
         """Run f."""
-        tokens = tokenise(self._tokenizer, texts, self.manifest.max_tokens)
-        features = run_batches(self._prefix, tokens, pad_id(self._tokenizer), self.manifest.batch_tokens)
-        return Embedded(features, tokens.lengths, tokens.truncated)
+        encoded = self._preprocessor.encode(examples, self.manifest.max_tokens)
+        parts = list(
+            computed_parts(
+                self._prefix, encoded, np.arange(len(examples)), self.manifest.batch_tokens, alike=self._preprocessor.alike
+            )
+        )
+        features = np.empty((len(examples), parts[0][1].shape[1]), np.float32)
+        for rows, values in parts:
+            features[rows] = values
+        return Embedded(features, encoded.lengths, encoded.cut)
 
     def answer(self, embedded: Embedded, tasks: Sequence[TaskEntry], top_k: int | None) -> list[PredictedRow]:
         """Run the heads; rows in the order of `embedded`."""
@@ -110,7 +146,10 @@ class Predictor:
         for task in tasks:
             logits = HEADS[task.head].logits(self._heads[task.name], embedded.features)
             by_task[task.name] = TASKS[task.type].decode(logits, task.classes, top_k)
-        warning = PredictionWarning(code="truncated", message=f"Only the first {self.manifest.max_tokens} tokens were read.")
+        most = self.manifest.max_tokens
+        warning = PredictionWarning(
+            code="truncated", message="Only its beginning was read." if most is None else f"Only the first {most} tokens were read."
+        )
         return [
             PredictedRow.model_construct(
                 outputs={name: answers[row] for name, answers in by_task.items()}, warnings=[warning] if cut else []

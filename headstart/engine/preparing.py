@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,20 +10,23 @@ import numpy as np
 import torch
 import transformers
 
-from headstart.engine.activations import Extraction, Feeder, RecomputingFeeder, TokenFeeder, extract_activations
+from headstart.engine.activations import Extraction, Feeder, InputFeeder, RecomputingFeeder, extract_activations
 from headstart.engine.backbones.loading import random_module
-from headstart.engine.batches import pad_id, tokenise
 from headstart.engine.cache import CacheKey, FeatureCache, prune
 from headstart.engine.context import Context
+from headstart.engine.examples import Example, digests
 from headstart.engine.features import Features, Halved, extract
 from headstart.engine.precision import Precision, choose, device_class, measure_prefix, measured_once
 from headstart.engine.prefix import DTYPES, Prefix
 from headstart.engine.rows import Rows, read_rows
 from headstart.engine.sources import PooledSource, SuffixSource
 from headstart.engine.splits import Split, assign
-from headstart.engine.suffix import Cut, make_suffix
+from headstart.engine.suffix import cut_of, make_suffix
 from headstart.errors import quote
 from headstart.specs.plans import INPUT
+
+
+_UNITS = {"text": "tokens", "image": "patches of 16 × 16", "audio": "fiftieths of a second"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Prepared:
 def read(context: Context, table_path: Path) -> tuple[Rows, Split]:
     rows = read_rows(table_path, context.spec, context.plan)
     if rows.dropped:
-        message = f"{rows.dropped:,} rows are left out: they have no text, no label or no split."
+        message = f"{rows.dropped:,} rows are left out: they have no input, no label or no split."
         context.warn("rows_dropped", message)
     evaluation = context.spec.evaluation
     split = assign(
@@ -51,26 +55,27 @@ def read(context: Context, table_path: Path) -> tuple[Rows, Split]:
     )
     how = "by the seed" if evaluation.split_column is None else f"by the column {quote(evaluation.split_column)}"
     counts = f"{len(split.train):,} to train, {len(split.validation):,} to validate, {len(split.test):,} to test"
-    context.reporter.log(f"{len(rows.texts):,} rows, split {how}: {counts}.")
+    context.reporter.log(f"{len(rows.examples):,} rows, split {how}: {counts}.")
     _warn_of_twins(context, rows, split)
     return rows, split
 
 
 def _warn_of_twins(context: Context, rows: Rows, split: Split) -> None:
-    known = {rows.texts[row] for row in split.train}
-    twins = sum(rows.texts[row] in known for row in split.test)
+    contents = [digest.tobytes() for digest in digests(rows.examples)]
+    known = {contents[row] for row in split.train}
+    twins = sum(contents[row] in known for row in split.test)
     if twins:
-        message = f"{twins:,} of {len(split.test):,} test rows have a text that also stands in the training rows; the metrics flatter."
-        context.warn("duplicate_texts", message)
+        message = f"{twins:,} of {len(split.test):,} test rows have an input that also stands in the training rows; the metrics flatter."
+        context.warn("duplicate_inputs", message)
 
 
-def choose_precision(context: Context, texts: list[str]) -> Precision:
-    module, layer, pooling = context.backbone.module, context.output, context.spec.method.pooling
+def choose_precision(context: Context, examples: Sequence[Example]) -> Precision:
+    module, pooling = context.backbone.module, context.spec.method.pooling
     about = {
         "workspace": context.workspace,  # it is measured on their rows, and told in their report
-        "max_tokens": str(context.max_tokens),
+        "preprocessing": context.preprocessing,
         "backbone_sha256": context.backbone.sha256,
-        "boundary": layer,
+        "boundary": context.output,
         "pooling": pooling,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
@@ -81,7 +86,9 @@ def choose_precision(context: Context, texts: list[str]) -> Precision:
         lambda: measured_once(
             context.cache_root,
             about,
-            lambda: measure_prefix(module, context.backbone.tokenizer, layer, pooling, texts, context.max_tokens, context.clock),
+            lambda: measure_prefix(
+                module, context.backbone.preprocessor, context.layer, pooling, examples, context.limit, context.clock
+            ),
         ),
     )
     numbers = (
@@ -91,15 +98,15 @@ def choose_precision(context: Context, texts: list[str]) -> Precision:
     return precision
 
 
-def pooled_features(context: Context, texts: list[str], dtype: str) -> Prepared:
-    """Nothing of the backbone learns: one vector for each text, once."""
-    prefix = Prefix(context.backbone.module, context.plan.boundary, context.spec.method.pooling, dtype)
+def pooled_features(context: Context, examples: Sequence[Example], dtype: str) -> Prepared:
+    """Nothing of the backbone learns: one vector for each example, once."""
+    prefix = Prefix(context.backbone.module, [context.layer], context.spec.method.pooling, dtype)
     cache = _cache(context, prefix, context.spec.method.pooling)
     features = extract(
         prefix,
-        context.backbone.tokenizer,
-        texts,
-        max_tokens=context.max_tokens,
+        context.backbone.preprocessor,
+        examples,
+        limit=context.limit,
         batch_tokens=context.plan.batch_tokens,
         cache=cache,
         clock=context.clock,
@@ -111,39 +118,41 @@ def pooled_features(context: Context, texts: list[str], dtype: str) -> Prepared:
     return Prepared(PooledSource(features.values), features.rows_computed, features.rows_reused, features.seconds)
 
 
-def suffix_source(context: Context, texts: list[str], dtype: str) -> Prepared:
-    """The upper part of the backbone learns: one vector for each token at the boundary, or the tokens themselves."""
+def suffix_source(context: Context, examples: Sequence[Example], dtype: str) -> Prepared:
+    """The upper part of the backbone learns: what the boundary gives for each example, or the inputs themselves."""
     backbone, plan = context.backbone, context.plan
-    layers = [layer.name for layer in backbone.anatomy.layers]
+    preprocessor = backbone.preprocessor
     module = backbone.module if context.spec.init == "pretrained" else random_module(backbone.folder, context.spec.training.seed)
-    suffix = make_suffix(module, Cut(layers, plan.boundary, context.output, context.spec.method.pooling), plan.trainable.names)
-    tokens, padding = tokenise(backbone.tokenizer, texts, context.max_tokens), pad_id(backbone.tokenizer)
+    encoded = preprocessor.encode(examples, context.limit)
+    cut = cut_of(backbone.anatomy, plan.boundary, context.output, context.spec.method.pooling)
+    suffix = make_suffix(module, cut, plan.trainable.names, encoded.batch(np.zeros(1, np.int64)))
     feeder: Feeder
     computed = reused = 0
     seconds = 0.0
     if plan.boundary == INPUT:
-        feeder = TokenFeeder(tokens, padding)
+        feeder = InputFeeder(encoded)
     else:
-        prefix = Prefix(backbone.module, plan.boundary, None, dtype)
+        prefix = Prefix(backbone.module, [backbone.anatomy.layer(plan.boundary)], None, dtype)
         cache = _cache(context, prefix, None)
         if cache is None:
             context.reporter.log(f"Features are computed anew for each batch: {plan.cache.reason}.")
-            feeder = RecomputingFeeder(prefix, tokens, padding)
+            feeder = RecomputingFeeder(prefix, encoded)
         else:
             found = extract_activations(
                 prefix,
-                tokens,
-                texts,
-                padding=padding,
+                encoded,
+                examples,
+                alike=preprocessor.alike,
                 batch_tokens=plan.batch_tokens,
                 cache=cache,
                 clock=context.clock,
                 progress=_progress(context),
+                halved=_halved(context),
             )
             feeder, computed, reused, seconds = found.feeder, found.rows_computed, found.rows_reused, found.seconds
             _log_features(context, found)
             _prune(context, cache, computed)
-    return Prepared(SuffixSource(suffix, feeder, DTYPES[dtype]), computed, reused, seconds)
+    return Prepared(SuffixSource(suffix, feeder, DTYPES[dtype], preprocessor.alike), computed, reused, seconds)
 
 
 def _progress(context: Context):  # type: ignore[no-untyped-def] # noqa: ANN202 - features.Progress
@@ -161,7 +170,7 @@ def _halved(context: Context) -> Halved:
         nonlocal least
         if rows < least:
             least = rows
-            context.warn("out_of_memory", f"Memory ran out; texts go through the backbone in parts of {rows:,} rows.")
+            context.warn("out_of_memory", f"Memory ran out; rows go through the backbone in parts of {rows:,}.")
 
     return halved
 
@@ -171,7 +180,7 @@ def _log_features(context: Context, found: Features | Extraction) -> None:
         context.reporter.log(f"Features: all {found.rows_reused:,} rows were known.")
         return
     per_second = 1 / max(found.seconds, 1e-6)
-    speed = f"{found.rows_computed * per_second:,.0f} rows and {found.tokens_computed * per_second:,.0f} tokens a second"
+    speed = f"{found.rows_computed * per_second:,.0f} rows and {found.units_computed * per_second:,.0f} {_UNITS[context.backbone.anatomy.modality]} a second"
     took = f"{found.rows_computed:,} rows computed in {found.seconds:.1f} s ({speed})"
     context.reporter.log(f"Features: {took}, {found.rows_reused:,} rows reused.")
 

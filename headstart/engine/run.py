@@ -100,9 +100,9 @@ def run_job(
         reporter.log(_intention(context))
         check_table(table_path, table_sha256)
         rows, split = read(context, table_path)
-        precision = choose_precision(context, rows.texts)
+        precision = choose_precision(context, rows.examples)
         prepare = pooled_features if isinstance(spec.method, FeatureExtraction) else suffix_source
-        prepared = prepare(context, rows.texts, precision.dtype)
+        prepared = prepare(context, rows.examples, precision.dtype)
         stages.enter(JobStatus.TRAINING)
         learnt = learn(context, prepared, rows.targets, split)
         done = {
@@ -186,7 +186,7 @@ def _manifest(context: Context, dtype: str, created_at: str) -> Manifest:
         name=task.name,
         type=task.type,
         problem=planned.problem,
-        inputs=list(TASKS[task.type].inputs),
+        inputs=list(task.inputs.given),
         classes=planned.classes,
         head=context.spec.method.head.type,
     )
@@ -200,7 +200,7 @@ def _manifest(context: Context, dtype: str, created_at: str) -> Manifest:
             "output": context.output,
             "pooling": context.spec.method.pooling,
             "dtype": dtype,
-            "max_tokens": context.max_tokens,
+            "max_tokens": context.limit,
             "batch_tokens": context.plan.batch_tokens,
             "preprocessing": context.preprocessing,
             "tasks": [entry],

@@ -28,6 +28,11 @@ class Source(Protocol):
     def lengths(self) -> NDArray[np.int64]: ...
 
     @property
+    def alike(self) -> bool:
+        """Whether rows that run together must have one length."""
+        ...
+
+    @property
     def parameters(self) -> dict[str, nn.Parameter]:
         """In float32, by name; those of `tables` have sparse gradients."""
         ...
@@ -61,6 +66,7 @@ class PooledSource:
     values: NDArray[np.float32]  # [N, D]
     parameters: dict[str, nn.Parameter] = field(default_factory=dict)
     tables: frozenset[str] = frozenset()
+    alike: bool = False
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -92,10 +98,11 @@ class SuffixSource:
     suffix: Suffix
     feeder: Feeder
     dtype: torch.dtype
+    alike: bool
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        return self.feeder.lengths
+        return self.feeder.encoded.lengths
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
@@ -106,18 +113,19 @@ class SuffixSource:
         return self.suffix.tables
 
     def embed(self, rows: Rows) -> Tensor:
-        inputs, mask = self.feeder(rows)
+        hidden, batch = self.feeder(rows)
         # a suffix that runs in 16 bits throughout needs nobody to cast for it
         casts = self.dtype is not torch.float32 and self.suffix.dtype is torch.float32
-        with torch.autocast(inputs.device.type, dtype=self.dtype if casts else None, enabled=casts):
-            return self.suffix(inputs, mask)
+        with torch.autocast(self.suffix.device.type, dtype=self.dtype if casts else None, enabled=casts):
+            return self.suffix(hidden, batch)
 
     def for_training(self, options: Training) -> SuffixSource:
         """The source to train on, with the same parameters: in 16 bits throughout where that is asked for and can be."""
-        suffix = self.suffix if self.dtype is torch.float32 else self.suffix.reduced(self.dtype)
+        reduces = self.dtype is not torch.float32 and self.suffix.reducible
+        suffix = self.suffix.reduced(self.dtype) if reduces else self.suffix
         if takes_tables(options):
             suffix.use_sparse_tables()
-        return SuffixSource(suffix, self.feeder, self.dtype)
+        return SuffixSource(suffix, self.feeder, self.dtype, self.alike)
 
     def mode(self, *, training: bool) -> None:
         self.suffix.train(on=training)

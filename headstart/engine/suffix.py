@@ -4,24 +4,31 @@ Nothing here knows a model family. The layers up to the boundary are replaced by
 model's own forward pass runs what is above: masks, position biases and norms included. All tensors that do not learn are shared with
 the backbone; those that learn are copies of their own.
 
-Axes: B batch, T tokens, D width.
+Axes: B batch, T tokens or frames, D width.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from headstart.engine.attention import use_short_attention
-from headstart.engine.boundary import find_layer, first_tensor
+from headstart.engine.backbones.families import call, family_of
+from headstart.engine.boundary import find_layer, first_tensor, with_first
 from headstart.engine.dropout import use_byte_dropout
+from headstart.engine.inputs import Batch
 from headstart.engine.pooling import pool_with
+from headstart.engine.prefix import own_vector
 from headstart.errors import EngineFault, quote
+from headstart.specs.backbones import Anatomy, Layer
 from headstart.specs.plans import INPUT
+
+_BATCH_NORM = nn.modules.batchnorm._BatchNorm  # noqa: SLF001 - the base of all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +36,29 @@ class Cut:
     """Where a backbone is cut, and how its upper part ends.
 
     Attributes:
-        layers: names of its layers in forward order.
-        boundary: one of them, or `INPUT`.
+        layers: of the backbone, in forward order.
+        boundary: the name of one of them, or `INPUT`.
         top: the layer whose output is pooled.
         pooling: as in a spec.
     """
 
-    layers: Sequence[str]
+    layers: Sequence[Layer]
     boundary: str
-    top: str
+    top: Layer
     pooling: str
 
     @property
-    def below(self) -> Sequence[str]:
+    def below(self) -> list[Layer]:
         """The layers up to the boundary, which do not run."""
-        return [] if self.boundary == INPUT else self.layers[: self.layers.index(self.boundary) + 1]
+        if self.boundary == INPUT:
+            return []
+        index = next(layer.index for layer in self.layers if layer.name == self.boundary)
+        return [layer for layer in self.layers if layer.index <= index]
+
+
+def cut_of(anatomy: Anatomy, boundary: str, top: str, pooling: str) -> Cut:
+    """A cut by the names of its boundary and of its top layer."""
+    return Cut(anatomy.layers, boundary, anatomy.layer(top), pooling)
 
 
 class Suffix:
@@ -56,36 +71,39 @@ class Suffix:
     """
 
     def __init__(
-        self, module: nn.Module, cut: Cut, parameters: dict[str, nn.Parameter], dtype: torch.dtype, tuples: Mapping[str, bool]
+        self, module: nn.Module, cut: Cut, parameters: dict[str, nn.Parameter], dtype: torch.dtype, seen: Mapping[str, object]
     ) -> None:
         self.module, self.cut, self.parameters, self.dtype = module, cut, parameters, dtype
         self.tables: frozenset[str] = frozenset()
         self._computing = {name: module.get_parameter(name).requires_grad_() for name in parameters}
-        self._pool = pool_with(cut.pooling, module)
+        self._pool = pool_with(cut.pooling, cut.top)
         self._hidden: Tensor | None = None
-        self._tuples = tuples
-        for name in cut.below:
-            find_layer(module, name).forward = self._stand_in(gives_tuple=tuples[name])
+        self._seen = seen
+        self._maker = _maker(module, cut, seen)
+        for layer in cut.below:
+            find_layer(module, layer.name).forward = self._stand_in(layer)  # type: ignore[method-assign]
 
-    def __call__(self, inputs: Tensor, mask: Tensor) -> Tensor:
+    def __call__(self, hidden: Tensor | None, batch: Batch) -> Tensor:
         """Pooled vectors [B, D], float32, differentiable.
 
         Args:
-            inputs: the boundary's output [B, T, D]; token ids int64 [B, T] when the boundary is the input.
-            mask: int64 [B, T], 1 where a token is.
+            hidden: the boundary's output, [B, T, D] or of the layer's own shape; None when the boundary is the input.
+            batch: the inputs; above a boundary their shapes and mask alone matter.
         """
-        if self.cut.boundary == INPUT:
-            return self._pool(self._run(inputs, mask), mask)
-        self._hidden = inputs.to(self.dtype)
+        self._hidden = None if hidden is None else hidden.to(self.dtype)
         try:
-            return self._pool(self._run(torch.zeros_like(mask), mask), mask)
+            if self.cut.pooling == "pooler":
+                return own_vector(self.module, self._cast(batch)).float()
+            return self._pool(self._run(self._cast(batch)), batch.mask if "T" in self.cut.top.output else None)
         finally:
             self._hidden = None
 
     def train(self, *, on: bool) -> None:
-        """Dropout of the suffix on or off; the prefix never has any."""
+        """Dropout of the suffix on or off; the prefix never has any, and norms over batches keep what they know."""
         self.module.train(on)
-
+        for part in self.module.modules():
+            if isinstance(part, _BATCH_NORM):
+                part.eval()
     def use_sparse_tables(self) -> None:
         """Let the gradients of embedding tables hold the rows that were read, and no others."""
         tables = {f"{name}.weight": part for name, part in self.module.named_modules() if isinstance(part, nn.Embedding)}
@@ -120,52 +138,90 @@ class Suffix:
             rows = gradient.coalesce().indices()[0]
             self._computing[name][rows] = self.parameters[name][rows].to(self.dtype)
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    @property
+    def reducible(self) -> bool:
+        """Whether all of it can run in 16 bits: norms over batches need what they know in float32."""
+        return not any(isinstance(part, _BATCH_NORM) for part in self.module.modules())
+
     def reduced(self, dtype: torch.dtype) -> Suffix:
         """The same suffix, with the same `parameters`, computing in 16 bits throughout.
 
         Products, norms and the stream between layers are all in `dtype`; what learns is kept and stepped in float32
         (Micikevicius et al. 2018). A third faster than autocast on a CPU, which casts each tensor back and forth.
         """
-        module = copy.deepcopy(
-            self.module, {id(tensor): tensor for name in self.cut.below for tensor in find_layer(self.module, name).parameters()}
-        )
-        below = {id(tensor) for name in self.cut.below for tensor in find_layer(module, name).parameters()}
+        below = [layer.name for layer in self.cut.below if layer.name != self._maker]
+        shared = {id(tensor): tensor for name in below for tensor in find_layer(self.module, name).parameters()}
+        module = copy.deepcopy(self.module, shared)
         for parameter in module.parameters():
-            if id(parameter) not in below:
+            if id(parameter) not in shared:
                 parameter.data = parameter.data.to(dtype)
                 parameter.requires_grad_(False)  # noqa: FBT003 - torch takes it by position alone
         use_short_attention(module)
         use_byte_dropout(module)
-        return Suffix(module, self.cut, self.parameters, dtype, self._tuples)
+        return Suffix(module, self.cut, self.parameters, dtype, self._seen)
 
-    def _run(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def _cast(self, batch: Batch) -> Batch:
+        """Inputs that are numbers, in the suffix's own dtype."""
+        if self.dtype is torch.float32:
+            return batch
+        return Batch({name: t.to(self.dtype) if t.is_floating_point() else t for name, t in batch.tensors.items()}, batch.mask)
+
+    def _run(self, batch: Batch) -> Tensor:
         captured: list[Tensor | None] = []
-        hook = find_layer(self.module, self.cut.top).register_forward_hook(lambda _m, _i, output: captured.append(first_tensor(output)))
+        top = find_layer(self.module, self.cut.top.name)
+        hook = top.register_forward_hook(lambda _m, _i, output: captured.append(first_tensor(output)))
         try:
-            self.module(input_ids=ids, attention_mask=mask)
+            call(self.module, batch.tensors)
         finally:
             hook.remove()
         if not captured or captured[0] is None:
-            raise EngineFault("internal", f"The layer {quote(self.cut.top)} gives no tensor to build on.", "Choose another pooling.")
+            raise EngineFault("internal", f"The layer {quote(self.cut.top.name)} gives no tensor to build on.", "Choose another pooling.")
         return captured[0]
 
-    def _stand_in(self, *, gives_tuple: bool):  # type: ignore[no-untyped-def] # noqa: ANN202 - a module's forward
-        def forward(*_args: object, **_kwargs: object) -> object:
-            return (self._hidden, None) if gives_tuple else self._hidden
+    def _stand_in(self, layer: Layer) -> Callable[..., object]:
+        """What a layer below the boundary does: hand on the cached hidden state where its own output has that shape, else zeros."""
+        seen, boundary = self._seen[layer.name], self.cut.below[-1]
+        part = find_layer(self.module, layer.name)
+        runs = type(part).forward.__get__(part) if layer.name == self._maker else None
+
+        def forward(*args: object, **kwargs: object) -> object:
+            assert self._hidden is not None  # noqa: S101 - a suffix above a boundary is fed
+            if runs is not None:
+                with torch.no_grad():
+                    return with_first(runs(self._hidden, *args[1:], **kwargs), self._hidden)
+            return with_first(seen, self._hidden if layer.output == boundary.output else self._unread(seen))
 
         return forward
 
+    def _unread(self, seen: object) -> Tensor:
+        """Zeros of a layer's own shape for this batch: they are handed on, and end at the next stand-in."""
+        own, probe, hidden = first_tensor(seen), first_tensor(self._seen[self.cut.boundary]), self._hidden
+        assert own is not None  # noqa: S101 - a layer gives a tensor
+        assert probe is not None  # noqa: S101
+        assert hidden is not None  # noqa: S101
+        shape = [len(hidden), *own.shape[1:]]
+        layer = next(layer for layer in self.cut.below if self._seen[layer.name] is seen)
+        if "T" in layer.output and "T" in self.cut.below[-1].output:
+            at, in_boundary = layer.output.index("T") + 1, self.cut.below[-1].output.index("T") + 1
+            shape[at] = max(1, round(own.shape[at] * hidden.shape[in_boundary] / probe.shape[in_boundary]))
+        return hidden.new_zeros(shape)
 
-def make_suffix(module: nn.Module, cut: Cut, trainable: Sequence[str]) -> Suffix:
+
+def make_suffix(module: nn.Module, cut: Cut, trainable: Sequence[str], probe: Batch) -> Suffix:
     """A suffix in float32.
 
     Args:
         module: the bare backbone; it is not changed, and what does not learn is shared with it.
         trainable: names of the parameters that learn.
+        probe: any inputs of one example, to see what each layer hands on.
     """
-    tuples = _gives_tuple(module, cut.below)
+    seen = _outputs(module, [layer.name for layer in cut.below], probe)
     made = adapted(module, {name: module.get_parameter(name).data for name in trainable})
-    return Suffix(made, cut, {name: made.get_parameter(name) for name in trainable}, torch.float32, tuples)
+    return Suffix(made, cut, {name: made.get_parameter(name) for name in trainable}, torch.float32, seen)
 
 
 def adapted(module: nn.Module, changed: Mapping[str, Tensor]) -> nn.Module:
@@ -174,27 +230,41 @@ def adapted(module: nn.Module, changed: Mapping[str, Tensor]) -> nn.Module:
     Args:
         changed: values by parameter name; they are copied.
     """
-    shared = {id(tensor): tensor for name, tensor in (*module.named_parameters(), *module.named_buffers()) if name not in changed}
+    learns = {id(module.get_parameter(name)) for name in changed}
+    shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers()) if id(tensor) not in learns}
     made = copy.deepcopy(module, shared)  # what deepcopy finds in its memo it shares
+    # a tensor that has several names, as tied tables have, keeps them all
+    names: dict[int, list[str]] = {}
+    for name, tensor in made.named_parameters(remove_duplicate=False):
+        names.setdefault(id(tensor), []).append(name)
     for name, value in changed.items():
-        owner, _, leaf = name.rpartition(".")
-        setattr(made.get_submodule(owner), leaf, nn.Parameter(value.detach().clone().float(), requires_grad=False))
+        parameter = nn.Parameter(value.detach().clone().float(), requires_grad=False)
+        for each in names[id(made.get_parameter(name))]:
+            owner, _, leaf = each.rpartition(".")
+            setattr(made.get_submodule(owner), leaf, parameter)
     return made
 
 
-def _gives_tuple(module: nn.Module, layers: Sequence[str]) -> dict[str, bool]:
-    """Whether each layer hands on a tuple, seen in one pass over two tokens."""
-    seen: dict[str, bool] = {}
+def _outputs(module: nn.Module, layers: Sequence[str], probe: Batch) -> dict[str, object]:
+    """What each layer gives, seen in one pass over one example."""
+    seen: dict[str, object] = {}
 
-    def look(name: str) -> nn.modules.module._forward_hook_type:  # type: ignore[name-defined]
-        return lambda _module, _inputs, output: seen.__setitem__(name, not isinstance(output, Tensor))
+    def look(name: str) -> Any:  # noqa: ANN401 - a hook
+        return lambda _module, _inputs, output: seen.__setitem__(name, output)
 
     hooks = [find_layer(module, name).register_forward_hook(look(name)) for name in layers]
     try:
         with torch.inference_mode():
-            ids = torch.ones((1, 2), dtype=torch.int64, device=next(module.parameters()).device)
-            module(input_ids=ids, attention_mask=torch.ones_like(ids))
+            call(module, probe.to(next(module.parameters()).device).tensors)
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: seen.get(name, False) for name in layers}
+    return seen
+
+
+def _maker(module: nn.Module, cut: Cut, seen: Mapping[str, object]) -> str | None:
+    """The block below the boundary that makes something for all later ones, if the family has such a one."""
+    if not family_of(module).hands_on:
+        return None
+    blocks = [layer.name for layer in cut.below if layer.name.endswith(".0") and isinstance(seen[layer.name], tuple)]
+    return blocks[0] if blocks else None

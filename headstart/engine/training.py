@@ -81,7 +81,8 @@ def embed_all(source: Source, rows: Rows, batch_tokens: int) -> NDArray[np.float
     source.mode(training=False)
     order = rows[np.argsort(-source.lengths[rows], kind="stable")]
     with torch.no_grad():
-        pieces = [source.embed(part).float().cpu().numpy() for part in _parts(order, source.lengths, batch_tokens, len(order))]
+        parts = _parts(order, source.lengths, batch_tokens, len(order), alike=source.alike)
+        pieces = [source.embed(part).float().cpu().numpy() for part in parts]
     values = np.concatenate(pieces)
     place = np.empty(len(rows), np.int64)
     place[np.argsort(-source.lengths[rows], kind="stable")] = np.arange(len(rows))
@@ -168,7 +169,7 @@ class _Loop:
         self._optimiser.forget_gradients()
         self._source.forget()
         total = 0.0
-        for part in _parts(batch, self._source.lengths, self._batch_tokens, self._most_rows):
+        for part in _parts(batch, self._source.lengths, self._batch_tokens, self._most_rows, alike=self._source.alike):
             scores = stepped.forward(self._head, self._source.embed(part), self._dropout)
             loss = functional.cross_entropy(scores.float(), self._targets[part], reduction="sum") / len(batch)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -212,14 +213,15 @@ def _batches(rows: Rows, lengths: NDArray[np.int64], size: int, chance: np.rando
         yield batches[number]
 
 
-def _parts(batch: Rows, lengths: NDArray[np.int64], batch_tokens: int, most_rows: int) -> Iterator[Rows]:
-    """A batch in pieces of at most `batch_tokens` padded tokens and `most_rows` rows."""
+def _parts(batch: Rows, lengths: NDArray[np.int64], batch_tokens: int, most_rows: int, *, alike: bool) -> Iterator[Rows]:
+    """A batch, whose rows lie by length, in pieces of at most `batch_tokens` padded units and `most_rows` rows; `alike`: of one length each."""
     start = 0
     while start < len(batch):
         end, longest = start, 0
         while end < len(batch) and end - start < most_rows:
-            longest = max(longest, int(lengths[batch[end]]))
-            if end > start and longest * (end - start + 1) > batch_tokens:
+            length = int(lengths[batch[end]])
+            longest = max(longest, length)
+            if end > start and (longest * (end - start + 1) > batch_tokens or (alike and length != int(lengths[batch[start]]))):
                 break
             end += 1
         yield batch[start:end]

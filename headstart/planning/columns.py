@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from headstart.errors import BadInput, closest, invalid_field, listing, quote
 from headstart.specs.datasets import ColumnProfile, DatasetProfile
-from headstart.specs.jobs import TextClassification
+from headstart.specs.jobs import Task
 from headstart.specs.labels import MAX_LABEL_CHARS
 
+FILES = ("image", "audio")
+"""Column types whose cells are files."""
 SPLITS = ("train", "validation", "test")
 SPLIT_POINTER = "/evaluation/split_column"
 
@@ -26,25 +30,54 @@ def find_column(name: str, profile: DatasetProfile, pointer: str) -> ColumnProfi
     raise invalid_field(pointer, f"The dataset has no column {quote(name)}.", hint, code="column_not_found")
 
 
-def task_columns(task: TextClassification, number: int, profile: DatasetProfile) -> tuple[ColumnProfile, ColumnProfile]:
-    """(text, target) of a task, the `number`-th of the spec from 0.
+@dataclass(frozen=True, slots=True)
+class TaskColumns:
+    """The columns of a task."""
+
+    inputs: list[ColumnProfile]
+    target: ColumnProfile
+
+    @property
+    def missing(self) -> int:
+        """Rows that lack an input, at least."""
+        return max(column.missing for column in self.inputs)
+
+
+def task_columns(task: Task, number: int, profile: DatasetProfile) -> TaskColumns:
+    """The columns of a task, the `number`-th of the spec from 0.
 
     Raises:
-        BadInput: one of them is not there, is empty, or cannot serve; or they are the same.
+        BadInput: one of them is not there, is empty, or cannot serve; or two are the same.
     """
-    text = find_column(task.inputs.text, profile, f"/tasks/{number}/inputs/text")
+    inputs = [_input(task, number, name, column, profile) for name, column in task.inputs.given.items()]
     pointer = f"/tasks/{number}/target"
     target = find_column(task.target, profile, pointer)
-    if target.name == text.name:
+    if target.name in {column.name for column in inputs}:
         raise invalid_field(
-            pointer, f"The column {quote(target.name)} is both the input and the target.", _label_columns(profile, text.name)
+            pointer, f"The column {quote(target.name)} is both the input and the target.", _label_columns(profile, target.name)
         )
-    if text.missing >= profile.rows:
-        raise invalid_field(f"/tasks/{number}/inputs/text", f"The column {quote(text.name)} is empty in every row.")
+    if target.type in FILES:
+        raise invalid_field(
+            pointer, f"The column {quote(target.name)} holds files, and {task.type} learns labels.", _label_columns(profile, target.name)
+        )
     if target.type == "number" and task.problem is None:
         hint = 'Set "problem" to "single-label" to take each number as a class, or state the type "category" in the dataset\'s schema.'
-        raise invalid_field(pointer, f"The column {quote(target.name)} holds numbers, and text-classification learns labels.", hint)
-    return text, target
+        raise invalid_field(pointer, f"The column {quote(target.name)} holds numbers, and {task.type} learns labels.", hint)
+    return TaskColumns(inputs, target)
+
+
+def _input(task: Task, number: int, name: str, column_name: str, profile: DatasetProfile) -> ColumnProfile:
+    pointer = f"/tasks/{number}/inputs/{name}"
+    column = find_column(column_name, profile, pointer)
+    modality = task.type.partition("-")[0]
+    if (modality if modality in FILES else None) != (column.type if column.type in FILES else None):
+        right = [each.name for each in profile.columns if (each.type == modality if modality in FILES else each.type not in FILES)]
+        hint = f"Columns that do: {listing(right)}." if right else f"Upload them as a zip, or state the type {quote(modality)} in its schema."
+        kind = "text" if modality == "text" else f"{modality} files"
+        raise invalid_field(pointer, f"The column {quote(column.name)} holds {column.type}; {task.type} needs {kind}.", hint)
+    if column.missing >= profile.rows:
+        raise invalid_field(pointer, f"The column {quote(column.name)} is empty in every row.")
+    return column
 
 
 def label_counts(target: ColumnProfile, number: int, profile: DatasetProfile) -> dict[str, int]:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
-from headstart.specs.backbones import Anatomy, Layer
+from headstart.specs.backbones import Anatomy, AudioInput, ImageInput, Layer, TextInput
 from headstart.specs.datasets import ColumnProfile
 from headstart.specs.plans import Estimate, Hardware, RowsPlan
 
 CHARS_PER_TOKEN = 4.0
 """Of English in a vocabulary of some ten thousand pieces."""
 
-SPECIAL_TOKENS = 2
+PIXELS_OF_A_TOKEN = 256
+POSITIONS_A_SECOND = 50
+"""By which batches of images and of sound are filled to a budget of tokens, as the engine fills them."""
+
+SECONDS_UNKNOWN = 5.0
+"""Of a recording whose column was not measured."""
+
 FALLBACK_RATE = 5e10
 """Floating-point operations a second, for a machine that was not measured: a few cores of any kind."""
 
@@ -30,10 +37,10 @@ DTypeChoice = Literal["auto", "float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is to be done: rows of so many tokens, up to a layer, then a head."""
+    """What is to be done: rows of so many units (tokens, images, seconds of sound), up to a layer, then a head."""
 
     rows: RowsPlan
-    mean_tokens: float
+    mean_units: float
     batch_tokens: int
     boundary: Layer
     width: int
@@ -41,21 +48,50 @@ class Work:
     dtype: DTypeChoice
 
 
-def mean_tokens(text: ColumnProfile, max_tokens: int) -> float:
-    """Tokens of an average text of the column, special tokens among them."""
-    return min(text.mean_length / CHARS_PER_TOKEN + SPECIAL_TOKENS, float(max_tokens))
+def mean_units(columns: Sequence[ColumnProfile], anatomy: Anatomy, max_tokens: int | None) -> float:
+    """Units of an average example: tokens with special ones among them, one image, seconds."""
+    match anatomy.input:
+        case TextInput():
+            tokens = sum(column.mean_length / CHARS_PER_TOKEN + 1 for column in columns) + 1
+            return min(tokens, float(max_tokens or anatomy.input.max_tokens))
+        case ImageInput():
+            return 1.0
+        case AudioInput():
+            heard = columns[0].mean_seconds or SECONDS_UNKNOWN
+            return anatomy.input.max_seconds if anatomy.input.frames else min(heard, anatomy.input.max_seconds)
 
 
-def output_width(layer: Layer, anatomy: Anatomy) -> int:
-    """Size of the vector that pooling makes of the layer's output: its last axis."""
-    last = layer.output[-1] if layer.output else anatomy.width
-    return last if isinstance(last, int) else anatomy.width
+def places_of(anatomy: Anatomy, mean_units: float) -> float:
+    """What an average example fills of a batch's budget."""
+    match anatomy.input:
+        case TextInput():
+            return mean_units
+        case ImageInput():
+            return max(1.0, prod(anatomy.input.size) / PIXELS_OF_A_TOKEN)
+        case AudioInput():
+            return mean_units * POSITIONS_A_SECOND
+
+
+def pooled_width(layer: Layer, pooling: str, anatomy: Anatomy) -> int:
+    """Size of the vector that pooling makes of the layer's output."""
+    if pooling == "pooler":
+        return anatomy.width
+    if pooling == "flatten":
+        return prod(size for size in layer.output if isinstance(size, int))
+    size = layer.output[layer.axes.index("D")]
+    return size if isinstance(size, int) else anatomy.width
+
+
+def kept_numbers(layer: Layer, anatomy: Anatomy, mean_units: float) -> float:
+    """Numbers in the layer's output for an average example."""
+    size = layer.output[layer.axes.index("D")]
+    return anatomy.layer_positions.get(layer.name, 1.0) * mean_units * (size if isinstance(size, int) else anatomy.width)
 
 
 def estimate(work: Work, anatomy: Anatomy, hardware: Hardware | None, *, head_parameters: int, label_bytes: int) -> Estimate:
     """What the job will take. `evaluating_seconds` holds no backbone time: all rows pass f while preparing."""
     kept = work.rows.train + work.rows.validation + work.rows.test
-    prefix = kept * work.mean_tokens * prefix_flops(work.boundary, anatomy)
+    prefix = kept * work.mean_units * prefix_flops(work.boundary, anatomy)
     head = 2.0 * work.width * work.classes
     exact_rate = rate_of(hardware, "float32")
     scored = work.rows.validation + work.rows.test
@@ -69,9 +105,9 @@ def estimate(work: Work, anatomy: Anatomy, hardware: Hardware | None, *, head_pa
 
 
 def prefix_flops(boundary: Layer, anatomy: Anatomy) -> float:
-    """Cost of one token from the input up to the boundary's output."""
+    """Cost of one unit from the input up to the boundary's output."""
     below: Sequence[Layer] = [layer for layer in anatomy.layers if layer.index <= boundary.index]
-    return sum(anatomy.layer_flops_per_token.get(layer.name, 0.0) for layer in below)
+    return sum(anatomy.layer_flops.get(layer.name, 0.0) for layer in below)
 
 
 def rate_of(hardware: Hardware | None, dtype: DTypeChoice) -> float:
@@ -85,7 +121,8 @@ def rate_of(hardware: Hardware | None, dtype: DTypeChoice) -> float:
 def _memory(work: Work, anatomy: Anatomy, rows: int) -> int:
     parameters = anatomy.parameters * 4
     # The widest moment of a layer: the hidden state, four times as wide inside the feed-forward, and what attention keeps.
-    batch = work.batch_tokens * anatomy.width * 4 * 16
+    per_place = max(kept_numbers(layer, anatomy, work.mean_units) for layer in anatomy.layers) / places_of(anatomy, work.mean_units)
+    batch = int(work.batch_tokens * per_place * 4 * 16)
     features = rows * work.width * 4
     return parameters + batch + 2 * features  # once as cached, once as the solver's own copy
 

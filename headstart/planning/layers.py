@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headstart.errors import closest, invalid_field, listing, quote
-from headstart.specs.backbones import Anatomy, Layer
+from headstart.specs.backbones import Anatomy
 
 POINTER = "/method/layer"
 
@@ -18,14 +18,12 @@ def resolve_layer(layer: str | None, anatomy: Anatomy) -> str:
         return anatomy.default_layer
     known = [each.name for each in anatomy.layers]
     name = layer if layer in known else without_family(layer, anatomy)
+    parts = [each for each in known if each.startswith(f"{name}.")]
+    if parts:  # a container: its output is that of its last part
+        return parts[-1]
     if name not in known:
         raise invalid_field(POINTER, f"The backbone has no layer {quote(layer)}.", _hint(name, known), code="layer_not_found")
     return name
-
-
-def find_layer(name: str, anatomy: Anatomy) -> Layer:
-    """The layer called `name`, a name that `resolve_layer` gave."""
-    return next(each for each in anatomy.layers if each.name == name)
 
 
 def without_family(layer: str, anatomy: Anatomy) -> str:

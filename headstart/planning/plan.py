@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from headstart.errors import invalid_field, quote
 from headstart.planning.classes import check_classes, lookalikes, ordered_classes, smallest_class
-from headstart.planning.columns import label_counts, split_counts, task_columns
-from headstart.planning.estimates import CHARS_PER_TOKEN, Work, estimate, mean_tokens, output_width
+from headstart.planning.columns import TaskColumns, label_counts, split_counts, task_columns
+from headstart.planning.estimates import CHARS_PER_TOKEN, Work, estimate, kept_numbers, mean_units, pooled_width
 from headstart.planning.heads import head_parameters
-from headstart.planning.layers import find_layer, resolve_layer
+from headstart.planning.layers import resolve_layer
 from headstart.planning.splits import carve_validation, counts_for_class
 from headstart.planning.trainable import Selection, select
 from headstart.planning.tuning import Tuning, estimate_tuning
-from headstart.specs.backbones import Anatomy, Layer
-from headstart.specs.datasets import ColumnProfile, DatasetProfile
+from headstart.specs.backbones import Anatomy, Layer, TextInput
+from headstart.specs.datasets import DatasetProfile
 from headstart.specs.jobs import Evaluation, FeatureExtraction, FineTuning, JobSpec
 from headstart.specs.plans import INPUT, CachePlan, Hardware, Plan, PlanWarning, RowsPlan, TaskPlan, Trainable
 
@@ -30,8 +30,7 @@ FEATURE_BYTES = 4
 class _Columns:
     """A task's columns and the rows of each of its classes."""
 
-    text: ColumnProfile
-    target: ColumnProfile
+    of_task: TaskColumns
     labels: dict[str, int]
 
 
@@ -49,7 +48,7 @@ def make_plan(
     Args:
         parent: the model that stands in for the backbone; it has the same anatomy.
 
-    Rows are exact when no row lacks a text and validation is not carved out of the user's own train rows; else it is not
+    Rows are exact when no row lacks an input and validation is not carved out of the user's own train rows; else it is not
     known which labels are meant, and the numbers of train, validation and test are in proportion.
 
     Raises:
@@ -64,13 +63,14 @@ def make_plan(
     columns = [_columns(spec, number, profile) for number in range(len(spec.tasks))]
     first = columns[0]
     rows = _rows(spec.evaluation, first, profile)
-    tasks = [_task(spec, number, each, output_width(cut.output, anatomy)) for number, each in enumerate(columns)]
+    width = pooled_width(cut.output, spec.method.pooling, anatomy)
+    tasks = [_task(spec, number, each, width) for number, each in enumerate(columns)]
     work = Work(
         rows=rows,
-        mean_tokens=mean_tokens(first.text, max_tokens),
-        batch_tokens=max(BATCH_TOKENS, max_tokens),
+        mean_units=mean_units(first.of_task.inputs, anatomy, max_tokens),
+        batch_tokens=max(BATCH_TOKENS, max_tokens or 0),
         boundary=cut.output,
-        width=output_width(cut.output, anatomy),
+        width=width,
         classes=sum(len(task.classes) for task in tasks),
         dtype=spec.training.dtype,
     )
@@ -82,12 +82,11 @@ def make_plan(
         estimated = estimate(work, anatomy, hardware, **sizes)
         kept_bytes = (rows.train + rows.validation + rows.test) * work.width * FEATURE_BYTES
     else:
-        below = None if cut.tuned.boundary == INPUT else find_layer(cut.tuned.boundary, anatomy)
+        below = None if cut.tuned.boundary == INPUT else anatomy.layer(cut.tuned.boundary)
         tuning = Tuning(below, cut.tuned.parameters, spec.training.epochs)
         estimated = estimate_tuning(work, tuning, anatomy, hardware, **sizes)
-        kept_bytes = (
-            0 if below is None else int((rows.train + rows.validation + rows.test) * work.mean_tokens * anatomy.width * FEATURE_BYTES)
-        )
+        kept = rows.train + rows.validation + rows.test
+        kept_bytes = 0 if below is None else int(kept * kept_numbers(below, anatomy, work.mean_units) * FEATURE_BYTES)
     return Plan(
         object="plan",
         method=spec.method.type,
@@ -100,7 +99,7 @@ def make_plan(
         dtype=work.dtype,
         batch_tokens=work.batch_tokens,
         estimate=estimated,
-        warnings=[*_row_warnings(rows, first, profile, spec.evaluation), *_text_warnings(first, max_tokens), *_label_warnings(columns)],
+        warnings=[*_row_warnings(rows, first, profile, spec.evaluation), *_text_warnings(spec, first, max_tokens), *_label_warnings(columns)],
     )
 
 
@@ -117,9 +116,10 @@ def _cut(spec: JobSpec, anatomy: Anatomy) -> _Cut:
     if isinstance(spec.method, FeatureExtraction):
         layer = _boundary(spec.method, anatomy, spec.backbone)
         return _Cut(layer.name, layer, None)
-    _check_pooler(spec.method.pooling, anatomy, spec.backbone)
+    top = anatomy.layer(anatomy.default_layer)
+    _check_pooling(spec.method.pooling, top, anatomy, spec.backbone)
     selection = select(spec.method, anatomy)
-    return _Cut(selection.boundary, find_layer(anatomy.default_layer, anatomy), selection)
+    return _Cut(selection.boundary, top, selection)
 
 
 def _trainable(cut: _Cut) -> Trainable:
@@ -143,39 +143,47 @@ def _check_head(spec: JobSpec) -> None:
 
 
 def _check_modality(spec: JobSpec, anatomy: Anatomy) -> None:
-    if anatomy.modality != "text":
-        message = f"The backbone {quote(spec.backbone)} takes {anatomy.modality}, and {spec.tasks[0].type} needs text."
-        raise invalid_field("/backbone", message, "Choose a backbone whose modality is text.")
+    needed = spec.tasks[0].type.partition("-")[0]
+    if anatomy.modality != needed:
+        message = f"The backbone {quote(spec.backbone)} takes {anatomy.modality}, and {spec.tasks[0].type} needs {needed}."
+        raise invalid_field("/backbone", message, f"Choose a backbone whose modality is {needed}.")
 
 
-def _max_tokens(spec: JobSpec, anatomy: Anatomy) -> int:
+def _max_tokens(spec: JobSpec, anatomy: Anatomy) -> int | None:
+    """The most tokens of a text; None for other inputs."""
     asked = spec.training.max_tokens
-    if asked is not None and asked > anatomy.max_tokens:
-        message = f"The backbone {quote(spec.backbone)} takes at most {anatomy.max_tokens} tokens, not {asked}."
+    if not isinstance(anatomy.input, TextInput):
+        if asked is not None:
+            raise invalid_field("/training/max_tokens", f"The backbone {quote(spec.backbone)} takes no tokens.", "Leave max_tokens out.")
+        return None
+    if asked is not None and asked > anatomy.input.max_tokens:
+        message = f"The backbone {quote(spec.backbone)} takes at most {anatomy.input.max_tokens} tokens, not {asked}."
         raise invalid_field("/training/max_tokens", message, "Leave max_tokens out to use all it takes.")
-    return asked or anatomy.max_tokens
+    return asked or anatomy.input.max_tokens
 
 
 def _boundary(method: FeatureExtraction, anatomy: Anatomy, backbone: str) -> Layer:
-    name = resolve_layer(method.layer, anatomy)
-    _check_pooler(method.pooling, anatomy, backbone)
-    if method.pooling == "pooler" and name not in {anatomy.default_layer, "pooler"}:
-        message = f"The pooler reads the last hidden state, not the output of {quote(name)}."
+    layer = anatomy.layer(resolve_layer(method.layer, anatomy))
+    _check_pooling(method.pooling, layer, anatomy, backbone)
+    if method.pooling == "pooler" and layer.name not in {anatomy.default_layer, "pooler"}:
+        message = f"The pooler reads the last hidden state, not the output of {quote(layer.name)}."
         raise invalid_field("/method/pooling", message, "Leave layer out, or pool by mean, first or max.")
-    return find_layer(name, anatomy)
+    return layer
 
 
-def _check_pooler(pooling: str, anatomy: Anatomy, backbone: str) -> None:
+def _check_pooling(pooling: str, layer: Layer, anatomy: Anatomy, backbone: str) -> None:
     if pooling == "pooler" and not anatomy.has_pooler:
-        message = f"The backbone {quote(backbone)} has no pooler."
+        raise invalid_field("/method/pooling", f"The backbone {quote(backbone)} has no pooler.", "Pooling may be mean, first or max.")
+    if pooling == "flatten" and "T" in layer.output:
+        message = f"What {quote(layer.name)} gives is as long as its input, and cannot be laid out as one vector."
         raise invalid_field("/method/pooling", message, "Pooling may be mean, first or max.")
 
 
 def _columns(spec: JobSpec, number: int, profile: DatasetProfile) -> _Columns:
-    text, target = task_columns(spec.tasks[number], number, profile)
-    labels = label_counts(target, number, profile)
-    check_classes(labels, target.name, f"/tasks/{number}/target", smallest=smallest_class(spec.evaluation.split_column))
-    return _Columns(text, target, labels)
+    columns = task_columns(spec.tasks[number], number, profile)
+    labels = label_counts(columns.target, number, profile)
+    check_classes(labels, columns.target.name, f"/tasks/{number}/target", smallest=smallest_class(spec.evaluation.split_column))
+    return _Columns(columns, labels)
 
 
 def _task(spec: JobSpec, number: int, columns: _Columns, width: int) -> TaskPlan:
@@ -199,7 +207,8 @@ def _rows(evaluation: Evaluation, columns: _Columns, profile: DatasetProfile) ->
         parts = [counts_for_class(rows, evaluation.validation_size, evaluation.test_size) for rows in columns.labels.values()]
         train, validation, test = (sum(part) for part in zip(*parts, strict=True))
     else:
-        counts = split_counts(evaluation.split_column, profile, {columns.text.name, columns.target.name})
+        taken = {column.name for column in (*columns.of_task.inputs, columns.of_task.target)}
+        counts = split_counts(evaluation.split_column, profile, taken)
         train, validation, test = counts["train"], counts["validation"], counts["test"]
         if not validation:
             train, validation = carve_validation(train, evaluation.validation_size)
@@ -207,9 +216,9 @@ def _rows(evaluation: Evaluation, columns: _Columns, profile: DatasetProfile) ->
 
 
 def _without_missing(train: int, validation: int, test: int, columns: _Columns, profile: DatasetProfile) -> RowsPlan:
-    """Take out rows that lack a text, and with the user's split those that lack a label, from each part alike."""
+    """Take out rows that lack an input, and with the user's split those that lack a label, from each part alike."""
     kept = train + validation + test
-    lack = columns.text.missing + max(kept - sum(columns.labels.values()), 0)
+    lack = columns.of_task.missing + max(kept - sum(columns.labels.values()), 0)
     usable = max(kept - lack, 0)
     if usable < kept:
         validation, test = (round(part * usable / kept) for part in (validation, test))
@@ -233,20 +242,23 @@ def _row_warnings(rows: RowsPlan, columns: _Columns, profile: DatasetProfile, ev
         message = f"The test split has {rows.test} rows; its metrics can be some points off by chance."
         yield PlanWarning(code="few_rows", pointer=pointer, message=message)
     if rows.dropped:
-        message = f"{rows.dropped:,} of {profile.rows:,} rows are left out: they have no text, no label or no split."
-        if columns.text.missing:
-            message += " Rows of each split are estimates until the texts are read."
+        message = f"{rows.dropped:,} of {profile.rows:,} rows are left out: they have no input, no label or no split."
+        if columns.of_task.missing:
+            message += " Rows of each split are estimates until the inputs are read."
         yield PlanWarning(code="rows_dropped", pointer=None, message=message)
 
 
-def _text_warnings(columns: _Columns, max_tokens: int) -> Iterable[PlanWarning]:
-    # Half as many characters again as a full window takes: sure to be cut, whatever the tokenizer.
-    if columns.text.longest > 1.5 * CHARS_PER_TOKEN * max_tokens:
-        message = f"The longest text has {columns.text.longest:,} characters; what goes beyond {max_tokens} tokens is not read."
-        yield PlanWarning(code="truncated", pointer="/training/max_tokens", message=message)
-    if columns.text.type == "number":
-        message = f"The column {quote(columns.text.name)} holds numbers; they are read as text."
-        yield PlanWarning(code="numbers_as_text", pointer="/tasks/0/inputs/text", message=message)
+def _text_warnings(spec: JobSpec, columns: _Columns, max_tokens: int | None) -> Iterable[PlanWarning]:
+    if max_tokens is None:
+        return
+    for name, column in zip(spec.tasks[0].inputs.given, columns.of_task.inputs, strict=True):
+        # Half as many characters again as a full window takes: sure to be cut, whatever the tokenizer.
+        if column.longest > 1.5 * CHARS_PER_TOKEN * max_tokens:
+            message = f"The longest text has {column.longest:,} characters; what goes beyond {max_tokens} tokens is not read."
+            yield PlanWarning(code="truncated", pointer="/training/max_tokens", message=message)
+        if column.type == "number":
+            message = f"The column {quote(column.name)} holds numbers; they are read as text."
+            yield PlanWarning(code="numbers_as_text", pointer=f"/tasks/0/inputs/{name}", message=message)
 
 
 def _label_warnings(columns: Sequence[_Columns]) -> Iterable[PlanWarning]:

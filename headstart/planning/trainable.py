@@ -136,5 +136,5 @@ def _boundary(chosen: list[Tensor], anatomy: Anatomy) -> str:
     index = {layer.name: layer.index for layer in anatomy.layers}
     owners = [_owner(tensor, anatomy) for tensor in chosen]
     lowest = min(-1 if owner is None else index[owner] for owner in owners)
-    below = [layer for layer in anatomy.layers if layer.boundary and layer.index < lowest and layer.output[:1] == ["T"]]
+    below = [layer for layer in anatomy.layers if layer.boundary and layer.index < lowest and layer.axes != ["D"]]
     return below[-1].name if below else INPUT

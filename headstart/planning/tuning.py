@@ -36,13 +36,13 @@ def estimate_tuning(
     above = prefix_flops(work.boundary, anatomy) - below
     rate = rate_of(hardware, work.dtype)
     rows = work.rows
-    tokens = (rows.train + rows.validation + rows.test) * work.mean_tokens
-    steps = rows.train * work.mean_tokens * BACKWARD * above / (STEP_USE * rate)
-    looks = rows.validation * work.mean_tokens * above / (USE * rate)
+    units = (rows.train + rows.validation + rows.test) * work.mean_units
+    steps = rows.train * work.mean_units * BACKWARD * above / (STEP_USE * rate)
+    looks = rows.validation * work.mean_units * above / (USE * rate)
     return Estimate(
-        preparing_seconds=rounded(START_SECONDS + tokens * below / (USE * rate)),
+        preparing_seconds=rounded(START_SECONDS + units * below / (USE * rate)),
         training_seconds=rounded(START_SECONDS + tuning.epochs * (steps + looks)),
-        evaluating_seconds=rounded(START_SECONDS + rows.test * work.mean_tokens * above / (USE * rate)),
+        evaluating_seconds=rounded(START_SECONDS + rows.test * work.mean_units * above / (USE * rate)),
         peak_memory_bytes=whole.peak_memory_bytes + STATE * 4 * tuning.parameters,
         artifact_bytes=whole.artifact_bytes + 4 * tuning.parameters,
     )

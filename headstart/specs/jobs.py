@@ -11,7 +11,7 @@ from headstart.specs.fields import MAX_INT, ColumnName, Input, Moment, Name, Ref
 from headstart.specs.plans import Estimate, Plan
 from headstart.specs.problems import Failure
 
-Pooling = Literal["mean", "first", "max", "pooler"]
+Pooling = Literal["mean", "first", "max", "pooler", "flatten"]
 
 
 class JobStatus(StrEnum):
@@ -30,19 +30,57 @@ class JobStatus(StrEnum):
         return self in {JobStatus.SUCCEEDED, JobStatus.CANCELLED, JobStatus.FAILED}
 
 
-class TextInputs(Input):
+class Inputs(Input):
+    """Columns that hold what a task reads, by the names that a prediction's inputs have too."""
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Column by name, those that are not given left out."""
+        return {name: column for name, column in self if column is not None}
+
+
+class TextInputs(Inputs):
     text: ColumnName = Field(description="The column that holds the text.", examples=["review"])
+    text_pair: ColumnName | None = Field(default=None, description="The column of a second text, read with the first.")
 
 
-class TextClassification(Input):
-    """One label for each text."""
+class ImageInputs(Inputs):
+    image: ColumnName = Field(description="The column that holds the image.", examples=["image"])
 
+
+class AudioInputs(Inputs):
+    audio: ColumnName = Field(description="The column that holds the recording.", examples=["audio"])
+
+
+class _Classification(Input):
     name: Name = Field(default="label", description="Names the head; outputs and metrics are keyed by it.", examples=["sentiment"])
-    type: Literal["text-classification"] = Field(description="What the head learns.")
     problem: Literal["single-label"] | None = Field(default=None, description="Null: from the column's type.")
-    inputs: TextInputs
     target: ColumnName = Field(description="The column that holds the label.", examples=["label"])
     weight: float = Field(default=1.0, gt=0, le=1e6, description="Weight of this task's loss.")
+
+
+class TextClassification(_Classification):
+    """One label for each text, or pair of texts."""
+
+    type: Literal["text-classification"] = Field(description="What the head learns.")
+    inputs: TextInputs
+
+
+class ImageClassification(_Classification):
+    """One label for each image."""
+
+    type: Literal["image-classification"] = Field(description="What the head learns.")
+    inputs: ImageInputs
+
+
+class AudioClassification(_Classification):
+    """One label for each recording."""
+
+    type: Literal["audio-classification"] = Field(description="What the head learns.")
+    inputs: AudioInputs
+
+
+Task = Annotated[TextClassification | ImageClassification | AudioClassification, Field(discriminator="type")]
 
 
 class LinearHead(Input):
@@ -74,7 +112,7 @@ class FeatureExtraction(Input):
         description="Whose output to take; null: the last hidden state.",
         examples=["encoder.layer.4"],
     )
-    pooling: Pooling = Field(default="mean", description="From one vector per token to one per text.")
+    pooling: Pooling = Field(default="mean", description="From the vectors of all tokens, frames or places to one; `flatten` keeps every number.")
     head: Head = Field(default_factory=LinearHead)
 
 
@@ -93,7 +131,7 @@ class FineTuning(Input):
     )
     frozen: Patterns | None = Field(default=None, description="The same, for what stays as it is; everything else learns.")
     top_layers: int | None = Field(default=None, ge=1, le=1000, description="The upper layers that learn.", examples=[2])
-    pooling: Pooling = Field(default="mean", description="From one vector per token to one per text.")
+    pooling: Pooling = Field(default="mean", description="From the vectors of all tokens, frames or places to one; `flatten` keeps every number.")
     head: Head = Field(
         default_factory=lambda: LinearHead(solver=None),
         description="A linear head with the solver `lbfgs` starts where solving on the pretrained features ends.",
@@ -143,7 +181,7 @@ class JobSpec(Input):
     )
     dataset: Reference = Field(examples=["reviews"])
     max_seconds: int | None = Field(default=None, ge=1, le=MAX_INT, description="The job fails with `timed_out` when it runs longer.")
-    tasks: list[TextClassification] = Field(min_length=1, max_length=1, description="What the heads learn; one for now.")
+    tasks: list[Task] = Field(min_length=1, max_length=1, description="What the heads learn; one for now.")
     method: Method = Field(
         default_factory=lambda: FeatureExtraction(type="feature-extraction"),
         description="What learns: the head alone, or the backbone too.",

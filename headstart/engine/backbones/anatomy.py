@@ -1,10 +1,11 @@
 """Reading a backbone's anatomy: its layers, shapes, costs and limits, found by watching a few small forward passes.
 
-Nothing here knows a family by name. Axes: `T` tokens, `D` width; every pass has one example.
+Nothing here knows a family by name. Axes: T tokens or frames, H and W of a map, D width; every pass has one example.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,18 +17,30 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedTokenizerFast
+from transformers.pytorch_utils import Conv1D
 
-from headstart.engine.backbones.importing import folder_sha256
-from headstart.engine.backbones.loading import load_module, load_tokenizer
-from headstart.engine.backbones.trust import refuse_config, refuse_tokenizer
-from headstart.engine.boundary import first_tensor
-from headstart.specs.backbones import Anatomy, Layer, Tensor
+from headstart.engine.backbones.families import call, family_of, last_hidden, pooled_output
+from headstart.engine.backbones.importing import folder_sha256, read_json
+from headstart.engine.backbones.loading import load_module, load_preprocessor
+from headstart.engine.backbones.preprocessing import audio_input, image_input
+from headstart.engine.backbones.timm_models import architecture_of, is_timm
+from headstart.engine.backbones.tokenizer import check_fits, load_tokenizer
+from headstart.engine.backbones.trust import refuse_config
+from headstart.engine.boundary import first_tensor, with_first
+from headstart.engine.inputs import Batch, Preprocessor
+from headstart.engine.inputs.audio import UNITS_A_SECOND
+from headstart.specs.backbones import Anatomy, AudioInput, Axis, ImageInput, Layer, ModalityInput, Tensor, TextInput
 
-PROBE_TOKENS = 64
-"""Tokens of a probe, and so those at which the cost of a layer is measured."""
+PROBE_LENGTH = 64
+"""Units of a probe (tokens, or 0.02 s of sound), and so those at which the cost of a layer is measured."""
 
-_TRIAL_TEXTS = ["A plain sentence, with 3 numbers: 1.5!", "a" * 512 + "!", " " * 256 + "\t\n", "漢字 émoji 🙂 \u200d", ""]
-"""A tokenizer whose patterns panic or explode should do so here, in a child with limits, not while it serves."""
+SHORTER_PROBE = 40
+"""Of a second probe, which shows the axes that go with the length."""
+
+MOST_TOKENS = 32_768
+"""For networks that say no limit of their own: their positions are relative."""
+
+_LINEAR = (nn.Linear, Conv1D)
 
 
 def read_anatomy(folder: Path, files: Mapping[str, str], license: str | None) -> Anatomy:  # noqa: A002 (as in the anatomy)
@@ -42,33 +55,77 @@ def read_anatomy(folder: Path, files: Mapping[str, str], license: str | None) ->
         BadInput: `config_refused`, `weights_invalid` or `tokenizer_refused`.
     """
     module = load_module(folder)
-    tokenizer = load_tokenizer(folder)
-    vocabulary, max_tokens = _vocabulary(module), _max_tokens(module, tokenizer)
-    _check_tokenizer_fits(tokenizer, vocabulary)
-    probe, other = (_probe_ids(vocabulary, min(PROBE_TOKENS, max_tokens), seed) for seed in (0, 1))
-    seen = _watch(module, probe)
-    layers = list(_layers(module, seen, other))
-    last = [layer.name for layer in layers if torch.equal(_tensor(seen.outputs[layer.name]), seen.hidden)]
-    if not last:
-        raise refuse_config("No layer of this network gives its last hidden state.", "Only encoders of the usual build can be used.")
-    return Anatomy(
-        architecture=type(module).__name__,
-        model_type=str(_config(module).model_type),
-        modality="text",
+    spec = _input(folder, module)
+    return anatomy_of(
+        module,
+        load_preprocessor(folder, module, spec, files),
+        spec,
+        architecture=_architecture(folder, module),
         license=license,
         sha256=folder_sha256(files),
         bytes=sum((folder / name).stat().st_size for name in files),
         files=dict(files),
+    )
+
+
+def anatomy_of(module: nn.Module, preprocessor: Preprocessor, spec: ModalityInput, **known: Any) -> Anatomy:  # noqa: ANN401
+    """The anatomy of a loaded module.
+
+    Args:
+        known: what is not found by watching: `architecture`, `license`, `sha256`, `bytes`, `files`.
+
+    Raises:
+        BadInput: `config_refused`, when no layer gives its last hidden state.
+    """
+    length = PROBE_LENGTH if preprocessor.most is None else min(PROBE_LENGTH, preprocessor.most)
+    probe, other = (preprocessor.sample(length, 1, seed) for seed in (0, 1))
+    seen = _watch(module, probe)
+    layers = list(_layers(module, seen, other, _axes(module, preprocessor, spec, seen, length)))
+    last = [layer.name for layer in layers if _same(seen.outputs[layer.name], seen.hidden)]
+    if not last:
+        raise refuse_config("No layer of this network gives its last hidden state.", "Only encoders of the usual build can be used.")
+    units = _units(spec, length)
+    names = [layer.name for layer in layers]
+    width = next(layer for layer in layers if layer.name == last[-1])
+    return Anatomy(
+        model_type="timm" if getattr(module, "config", None) is None else str(module.config.model_type),
+        library="timm" if getattr(module, "config", None) is None else "transformers",
+        input=spec,
         parameters=_parameter_count(module),
-        width=seen.hidden.shape[-1],
-        vocabulary=vocabulary,
-        max_tokens=max_tokens,
+        width=int(width.output[width.axes.index("D")]),
         layers=layers,
-        layer_flops_per_token=_flops_per_token(module, probe, [layer.name for layer in layers]),
+        layer_flops={name: count / units for name, count in _flops(module, probe, names).items()},
+        layer_positions={layer.name: _places(seen.outputs[layer.name], layer) / units for layer in layers},
         default_layer=last[-1],
         has_pooler=seen.pooled is not None,
+        linear=[name for name, part in module.named_modules() if isinstance(part, _LINEAR)],
         tensors=[Tensor(name=name, shape=list(parameter.shape)) for name, parameter in module.named_parameters()],
+        **known,
     )
+
+
+def _architecture(folder: Path, module: nn.Module) -> str:
+    config = read_json(folder / "config.json")
+    return architecture_of(config) if is_timm(config) else type(module).__name__
+
+
+def _input(folder: Path, module: nn.Module) -> ModalityInput:
+    """What the backbone takes, from its configuration and its preprocessing files."""
+    config = read_json(folder / "config.json")
+    match family_of(module).modality:
+        case "text":
+            return _text_input(module, load_tokenizer(folder))
+        case "image":
+            return image_input(folder, config)
+        case "audio":
+            return audio_input(folder, config)
+
+
+def _text_input(module: nn.Module, tokenizer: PreTrainedTokenizerFast) -> TextInput:
+    vocabulary = int(module.get_input_embeddings().num_embeddings)  # type: ignore[operator]
+    check_fits(tokenizer, vocabulary)
+    segments = getattr(module.config, "type_vocab_size", 0) or 0
+    return TextInput(vocabulary=vocabulary, max_tokens=_max_tokens(module, tokenizer), segments=int(segments) > 1)
 
 
 def _tensor(output: object) -> torch.Tensor:
@@ -77,55 +134,101 @@ def _tensor(output: object) -> torch.Tensor:
     return torch.empty(0) if found is None else found
 
 
+def _same(output: object, hidden: torch.Tensor) -> bool:
+    return torch.equal(_tensor(output), hidden)
+
+
 @dataclass(frozen=True)
 class _Seen:
     """One forward pass, watched: how often each module ran, and its last output, in the order in which they finished."""
 
-    tokens: int
     calls: Counter[str]
     outputs: dict[str, Any]
-    hidden: torch.Tensor  # [1, T, D]
+    hidden: torch.Tensor  # [1, T, D] and the like
     pooled: torch.Tensor | None  # [1, D]
 
 
-def _watch(module: nn.Module, ids: torch.Tensor) -> _Seen:
+def _watch(module: nn.Module, batch: Batch) -> _Seen:
     calls: Counter[str] = Counter()
     outputs: dict[str, Any] = {}
 
     def hook_for(name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
             calls[name] += 1
-            outputs[name] = output
+            first = first_tensor(output)
+            # a copy: what comes after may change it in place
+            outputs[name] = output if first is None else with_first(output, first.clone())
 
         return hook
 
     handles = [part.register_forward_hook(hook_for(name)) for name, part in module.named_modules() if name]
     try:
-        hidden, pooled = _forward(module, ids)
+        hidden, pooled = _forward(module, batch)
     finally:
         for handle in handles:
             handle.remove()
-    return _Seen(ids.shape[1], calls, outputs, hidden, pooled)
+    return _Seen(calls, outputs, hidden, pooled)
 
 
-def _forward(module: nn.Module, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Last hidden state [1, T, D], and the pooler's output [1, D] when there is a pooler."""
+def _forward(module: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Last hidden state, and the model's own vector [1, D] when it makes one."""
     with torch.no_grad():
-        output = module(input_ids=ids, attention_mask=torch.ones_like(ids))
-    return output.last_hidden_state, getattr(output, "pooler_output", None)
+        output = call(module, batch.tensors)
+    return last_hidden(output), pooled_output(output)
 
 
-def _layers(module: nn.Module, seen: _Seen, other: torch.Tensor) -> Iterator[Layer]:
-    """The layers in forward order: modules on the way of the data that ran once and give one vector for each token, or one in all."""
+Shape = tuple[list[str | int], list[Axis]]
+
+
+def _axes(
+    module: nn.Module, preprocessor: Preprocessor, spec: ModalityInput, seen: _Seen, length: int
+) -> Callable[[str], Shape | None]:
+    """What gives the shape of a module's output and what its axes mean; None for what is not a hidden state."""
+    shorter = min(SHORTER_PROBE, max(1, length // 2))
+    outputs = seen.outputs if isinstance(spec, ImageInput) else _watch(module, preprocessor.sample(shorter, 1, 0)).outputs
+
+    def shape_of(name: str) -> Shape | None:
+        output = _tensor(seen.outputs[name])
+        if not output.is_floating_point() or output.ndim not in {2, 3, 4} or output.shape[0] != 1:
+            return None
+        sizes, short = output.shape[1:], _tensor(outputs.get(name)).shape[1:]
+        if len(short) != len(sizes):
+            return None
+        varying = [number for number, (one, other) in enumerate(zip(sizes, short, strict=True)) if one != other]
+        axes = _meaning(tuple(sizes), varying, spec)
+        if axes is None:
+            return None
+        return ["T" if number in varying else size for number, size in enumerate(sizes)], axes
+
+    return shape_of
+
+
+def _meaning(sizes: tuple[int, ...], varying: list[int], spec: ModalityInput) -> list[Axis] | None:
+    """Of each axis after the first: the one that goes with the length is T; of a map the two that keep the image's proportions are H and W."""
+    if len(sizes) == 1:
+        return None if varying else ["D"]
+    if len(sizes) == 2 and len(varying) < 2:
+        return ["D", "T"] if varying == [1] else ["T", "D"]
+    if len(sizes) == 3 and isinstance(spec, ImageInput) and not varying:
+        height, width = spec.size
+        last = sizes[0] * width == sizes[1] * height and sizes[1] * width != sizes[2] * height
+        return ["H", "W", "D"] if last else ["D", "H", "W"]
+    return None
+
+
+def _layers(
+    module: nn.Module, seen: _Seen, other: Batch, shape_of: Callable[[str], Shape | None]
+) -> Iterator[Layer]:
+    """The layers in forward order: modules on the way of the data that ran once and give a hidden state, or one vector in all."""
     candidates = set(_candidates(module, seen.calls))
     index = 0
     for name in (name for name in seen.outputs if name in candidates and seen.calls[name] == 1):
-        shape = _shape(_tensor(seen.outputs[name]), seen.tokens)
+        shape = shape_of(name)
         if shape is None:
             continue
-        parameters, cut = _parameter_count(module.get_submodule(name)), _is_cut(module, name, seen, other)
+        parameters, cut = _parameter_count(module.get_submodule(name)), _is_cut(module, name, seen, other, vector=shape[1] == ["D"])
         if parameters or cut:  # neither: a table of angles or the like, beside the way of the data
-            yield Layer(object="layer", name=name, index=index, parameters=parameters, output=shape, boundary=cut)
+            yield Layer(object="layer", name=name, index=index, parameters=parameters, output=shape[0], axes=shape[1], boundary=cut)
             index += 1
 
 
@@ -147,81 +250,68 @@ def _lists(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     return ((name, child) for name, child in module.named_children() if isinstance(child, (nn.ModuleList, nn.Sequential)))
 
 
-def _shape(output: torch.Tensor, tokens: int) -> list[str | int] | None:
-    """`["T", D]` of a [1, T, D] tensor, `[D]` of a [1, D] tensor, else None."""
-    if not output.is_floating_point() or output.ndim not in {2, 3} or output.shape[0] != 1:
-        return None
-    if output.ndim == 2:
-        return [output.shape[1]]
-    return ["T", output.shape[2]] if output.shape[1] == tokens else None
-
-
-def _is_cut(module: nn.Module, name: str, seen: _Seen, other: torch.Tensor) -> bool:
+def _is_cut(module: nn.Module, name: str, seen: _Seen, other: Batch, *, vector: bool) -> bool:
     """Whether all that comes after this module depends on the input through its output alone, so that training may begin there.
 
-    Found by trial: on other tokens, with this module's output put back to what was seen, the end must be bit-equal to what was seen.
+    Found by trial: on another input, with this module's output put back to what was seen, the end must be bit-equal to what was seen.
+
+    Args:
+        vector: whether it gives one vector in all: then the last hidden state lies below it.
     """
     kept = seen.outputs[name]
+    kept = with_first(kept, _tensor(kept).clone())
     handle = module.get_submodule(name).register_forward_hook(lambda _module, _inputs, _output: kept)
     try:
         hidden, pooled = _forward(module, other)
     finally:
         handle.remove()
-    if _tensor(kept).ndim == 2:  # after pooling: the last hidden state lies below
+    if vector:
         return pooled is not None and seen.pooled is not None and torch.equal(pooled, seen.pooled)
     return torch.equal(hidden, seen.hidden)
 
 
-def _flops_per_token(module: nn.Module, ids: torch.Tensor, names: list[str]) -> dict[str, float]:
-    """Multiply-adds x 2 of each layer in a pass over `ids` [1, T], divided by T."""
+def _flops(module: nn.Module, batch: Batch, names: list[str]) -> dict[str, float]:
+    """Multiply-adds x 2 of each layer in a pass over one example."""
     # The counter knows no formula for the CPU's fused attention; the plain one is two products, which it does count.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        _forward(module, ids)
+        _forward(module, batch)
     counts = counter.get_flop_counts()
     root = type(module).__name__
-    return {name: sum(counts.get(f"{root}.{name}", {}).values()) / ids.shape[1] for name in names}
+    return {name: float(sum(counts.get(f"{root}.{name}", {}).values())) for name in names}
+
+
+def _units(spec: ModalityInput, length: int) -> float:
+    """How many units the probe has in which costs are counted: tokens, images, seconds."""
+    match spec:
+        case TextInput():
+            return length
+        case ImageInput():
+            return 1.0
+        case AudioInput():
+            return spec.max_seconds if spec.features == "spectrogram" else length / UNITS_A_SECOND
+
+
+def _places(output: object, layer: Layer) -> float:
+    """Vectors in a layer's output for the probe."""
+    sizes = _tensor(output).shape[1:]
+    return float(math.prod(size for size, axis in zip(sizes, layer.axes, strict=True) if axis != "D"))
 
 
 def _parameter_count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _config(module: nn.Module) -> Any:  # noqa: ANN401 (transformers is untyped)
-    return module.config
-
-
-def _vocabulary(module: nn.Module) -> int:
-    """Rows of the table that token ids look into."""
-    table = module.get_input_embeddings()  # type: ignore[operator]
-    return int(table.num_embeddings)
-
-
-def _probe_ids(vocabulary: int, tokens: int, seed: int) -> torch.Tensor:
-    """Token ids [1, T] from the upper half of the vocabulary, where no padding token lies (its positions would be skipped)."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(vocabulary // 2, vocabulary, (1, tokens), generator=generator)
-
-
 def _max_tokens(module: nn.Module, tokenizer: PreTrainedTokenizerFast) -> int:
     """The least of what the configuration, the table of positions and the tokenizer allow."""
-    limits = [int(_config(module).max_position_embeddings), int(tokenizer.model_max_length)]
+    config: Any = module.config
+    limits = [int(tokenizer.model_max_length)]
+    if isinstance(declared := getattr(config, "max_position_embeddings", None), int):
+        limits.append(declared)
     for name, part in module.named_modules():
         if name.endswith("position_embeddings") and isinstance(part, nn.Embedding):
             # RoBERTa's positions begin after the padding index.
             limits.append(part.num_embeddings - (0 if part.padding_idx is None else part.padding_idx + 1))
+    limits.append(MOST_TOKENS)
     if min(limits) < 2:
         raise refuse_config("The configuration leaves no room for a text of two tokens.")
     return min(limits)
-
-
-def _check_tokenizer_fits(tokenizer: PreTrainedTokenizerFast, vocabulary: int) -> None:
-    if tokenizer.pad_token_id is None:
-        raise refuse_tokenizer("The tokenizer names no padding token.", "Give pad_token in tokenizer_config.json.")
-    if max(tokenizer.get_vocab().values()) >= vocabulary:
-        raise refuse_tokenizer(f"The tokenizer has ids beyond the network's vocabulary of {vocabulary}.")
-    try:
-        tokenizer(_TRIAL_TEXTS, padding=True, truncation=True, max_length=PROBE_TOKENS)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # a pattern in tokenizer.json can panic, and a panic is no Exception
-        raise refuse_tokenizer("The tokenizer fails on plain texts.") from error

@@ -27,6 +27,7 @@ _TAKEN = frozenset(
         "merges.txt",
         "model.safetensors.index.json",
         "preprocessor_config.json",
+        "processor_config.json",
         "special_tokens_map.json",
         "tokenizer.json",
         "tokenizer_config.json",
@@ -156,12 +157,13 @@ def _copy(folder: int, name: str, target: Path, left: int) -> tuple[str, int]:
 
 
 def _check_complete(target: Path, digests: Mapping[str, str]) -> None:
-    """A configuration without code, a tokenizer, and all the weights that the index names."""
-    for name, what in (("config.json", "configuration"), ("tokenizer.json", "fast tokenizer")):
-        if name not in digests:
-            raise BadInput(
-                "invalid_field", f"The folder has no {name}.", f"A backbone needs its {what}; `save_pretrained` of transformers writes it."
-            )
+    """A configuration without code, and all the weights that the index names."""
+    if "config.json" not in digests:
+        raise BadInput(
+            "invalid_field",
+            "The folder has no config.json.",
+            "A backbone needs its configuration; `save_pretrained` of transformers writes it.",
+        )
     for name in ("config.json", "tokenizer_config.json"):
         if name in digests and "auto_map" in read_json(target / name):
             raise _unsafe(

@@ -12,18 +12,26 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+from transformers import PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-from transformers.models.auto.modeling_auto import MODEL_MAPPING
 from transformers.utils import logging as transformers_logging
 
 from headstart.blobs.local import file_sha256
+from headstart.engine.backbones import timm_models
+from headstart.engine.backbones.families import model_class
 from headstart.engine.backbones.importing import read_json
-from headstart.engine.backbones.trust import check_tokenizer, check_tokenizer_config, read_config, refuse_config, refuse_tokenizer
+from headstart.engine.backbones.preprocessing import image_input
+from headstart.engine.backbones.timm_models import architecture_of, is_timm
+from headstart.engine.backbones.tokenizer import load_tokenizer
+from headstart.engine.backbones.trust import read_config, refuse_config
 from headstart.engine.backbones.weights import check_weights
 from headstart.engine.faults import is_the_machines
+from headstart.engine.inputs import Preprocessor
+from headstart.engine.inputs.audio import AudioPreprocessor
+from headstart.engine.inputs.image import ImagePreprocessor
+from headstart.engine.inputs.text import TextPreprocessor
 from headstart.errors import BadInput, EngineFault, listing
-from headstart.specs.backbones import Anatomy
+from headstart.specs.backbones import Anatomy, AudioInput, ImageInput, ModalityInput, TextInput
 
 _STRANGERS_ERRORS = (
     ArithmeticError,
@@ -45,6 +53,7 @@ class Backbone:
 
     Attributes:
         anatomy: as it was registered.
+        preprocessor: makes batches of raw examples.
         folder: its files.
         sha256: of its weights as they are now: the anatomy's, until a model's delta is merged.
         parent: digest of the newest artifact that was merged, None without any.
@@ -52,7 +61,7 @@ class Backbone:
 
     anatomy: Anatomy
     module: torch.nn.Module
-    tokenizer: PreTrainedTokenizerFast
+    preprocessor: Preprocessor
     folder: Path
     sha256: str
     parent: str | None = None
@@ -66,7 +75,31 @@ def load_backbone(folder: Path, anatomy: Anatomy) -> Backbone:
         BadInput: `config_refused`, `weights_invalid` or `tokenizer_refused`.
     """
     verify_files(folder, anatomy)
-    return Backbone(anatomy, load_module(folder), load_tokenizer(folder), folder, anatomy.sha256)
+    module = load_module(folder)
+    return Backbone(anatomy, module, load_preprocessor(folder, module, anatomy.input, anatomy.files), folder, anatomy.sha256)
+
+
+def load_preprocessor(folder: Path, module: torch.nn.Module, spec: ModalityInput, files: Mapping[str, str]) -> Preprocessor:
+    """What makes batches for `module` of raw examples.
+
+    Args:
+        files: sha256 of each file of the backbone.
+
+    Raises:
+        BadInput: `tokenizer_refused`.
+    """
+    if isinstance(spec, TextInput):
+        return TextPreprocessor(load_tokenizer(folder), spec, files)
+    return preprocessor_of(spec, "x" if is_timm(read_json(folder / "config.json")) else module.main_input_name)  # type: ignore[arg-type]
+
+
+def preprocessor_of(spec: ImageInput | AudioInput, name: str) -> Preprocessor:
+    """Of images or sound, which need no file.
+
+    Args:
+        name: the keyword by which the module takes them.
+    """
+    return ImagePreprocessor(spec, name) if isinstance(spec, ImageInput) else AudioPreprocessor(spec, name)
 
 
 def verify_files(folder: Path, anatomy: Anatomy) -> None:
@@ -96,18 +129,45 @@ def load_module(folder: Path) -> torch.nn.Module:
         BadInput: `config_refused` or `weights_invalid`.
     """
     shapes = check_weights(folder)
-    config, model_class = _network(read_config(folder))
-    options = _pooling_option(model_class, shapes)
-    _check_room(config, model_class, options, shapes)
+    config = read_json(folder / "config.json")
+    if is_timm(config):
+        module, missing, unexpected = _load_timm(folder, config, shapes)
+    else:
+        module, missing, unexpected = _load_transformers(folder, shapes)
+    _check_names(module, missing, unexpected)
+    _check_finite(module)
+    return frozen(module)
+
+
+def _load_timm(
+    folder: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[torch.nn.Module, list[str], list[str]]:
+    architecture, size = architecture_of(config), image_input(folder, config).size
+    try:
+        with torch.device("meta"):
+            wanted = sum(parameter.numel() for parameter in timm_models.build(architecture, size).parameters())
+        _check_enough(wanted, shapes)
+        module = timm_models.build(architecture, size)
+        return module, timm_models.load(module, folder), []
+    except _STRANGERS_ERRORS as error:
+        if is_the_machines(error):
+            raise
+        raise _invalid("they do not fit the architecture") from error
+
+
+def _load_transformers(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[torch.nn.Module, list[str], list[str]]:
+    config, bare = _network(read_config(folder))
+    options = _pooling_option(bare, shapes)
+    _check_room(config, bare, options, shapes)
     _silence()
     try:
-        module, loaded = model_class.from_pretrained(
+        module, loaded = bare.from_pretrained(
             folder,
             config=config,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
-            attn_implementation="sdpa" if model_class._supports_sdpa else "eager",  # noqa: SLF001 (the only place that says so)
+            attn_implementation="sdpa" if bare._supports_sdpa else "eager",  # noqa: SLF001 (the only place that says so)
             dtype=torch.float32,
             output_loading_info=True,
             **options,
@@ -117,48 +177,32 @@ def load_module(folder: Path) -> torch.nn.Module:
             raise
         raise _invalid("they do not fit the configuration") from error
     assert isinstance(module, torch.nn.Module)  # noqa: S101 (transformers is untyped)
-    _check_names(module, loaded["missing_keys"], loaded["unexpected_keys"])
-    module.eval().requires_grad_(requires_grad=False)
-    _check_finite(module)
-    return module
+    return module, list(loaded["missing_keys"]), list(loaded["unexpected_keys"])
+
+
+def frozen(module: torch.nn.Module) -> torch.nn.Module:
+    """`module` as all its users share it: float32, in eval mode, nothing trainable."""
+    return module.float().eval().requires_grad_(requires_grad=False)
 
 
 def random_module(folder: Path, seed: int) -> torch.nn.Module:
     """The network of `folder`'s configuration as its own initialisation makes it, by `seed`; in eval mode, float32."""
-    _, model_class = network = _network(read_config(folder))
-    options = _pooling_option(model_class, check_weights(folder))
+    config = read_json(folder / "config.json")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = model_class(network[0], **options)
+        if is_timm(config):
+            return frozen(timm_models.build(architecture_of(config), image_input(folder, config).size))
+        network, bare = _network(read_config(folder))
+        module = bare(network, **_pooling_option(bare, check_weights(folder)))
     assert isinstance(module, torch.nn.Module)  # noqa: S101 (transformers is untyped)
-    return module.float().eval().requires_grad_(requires_grad=False)
-
-
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """The fast tokenizer in `folder`, with its special tokens and without templates or classes of its own.
-
-    Raises:
-        BadInput: `tokenizer_refused`.
-    """
-    check_tokenizer(folder / "tokenizer.json")
-    special = folder / "special_tokens_map.json"
-    config = folder / "tokenizer_config.json"
-    options = check_tokenizer_config(read_json(config) if config.exists() else {}, read_json(special) if special.exists() else {})
-    try:
-        return PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), **options)  # type: ignore[no-untyped-call]
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # a pattern in tokenizer.json can panic, and a panic is no Exception
-        if is_the_machines(error):
-            raise
-        raise refuse_tokenizer("tokenizer.json cannot be loaded.") from error
+    return frozen(module)
 
 
 def _network(values: dict[str, Any]) -> tuple[PreTrainedConfig, Any]:
     """The configuration object and the class of the bare model; transformers never reads `config.json` itself."""
     try:
         config = CONFIG_MAPPING[values.pop("model_type")](**values)
-        return config, MODEL_MAPPING[type(config)]
+        return config, model_class(config)
     except _STRANGERS_ERRORS as error:
         if is_the_machines(error):
             raise
@@ -167,21 +211,25 @@ def _network(values: dict[str, Any]) -> tuple[PreTrainedConfig, Any]:
         ) from error
 
 
-def _pooling_option(model_class: Any, names: Iterable[str]) -> dict[str, bool]:  # noqa: ANN401 (transformers is untyped)
-    if "add_pooling_layer" not in inspect.signature(model_class.__init__).parameters:
+def _pooling_option(bare: Any, names: Iterable[str]) -> dict[str, bool]:  # noqa: ANN401 (transformers is untyped)
+    if "add_pooling_layer" not in inspect.signature(bare.__init__).parameters:
         return {}
-    return {"add_pooling_layer": any(name.removeprefix(f"{model_class.base_model_prefix}.").startswith("pooler.") for name in names)}
+    return {"add_pooling_layer": any(name.removeprefix(f"{bare.base_model_prefix}.").startswith("pooler.") for name in names)}
 
 
-def _check_room(config: PreTrainedConfig, model_class: Any, options: Mapping[str, bool], shapes: Mapping[str, tuple[int, ...]]) -> None:  # noqa: ANN401
+def _check_room(config: PreTrainedConfig, bare: Any, options: Mapping[str, bool], shapes: Mapping[str, tuple[int, ...]]) -> None:  # noqa: ANN401
     """Build the network without memory first: a small file must not make a configuration allocate terabytes."""
     try:
         with torch.device("meta"):
-            wanted = sum(parameter.numel() for parameter in model_class(config, **options).parameters())
+            wanted = sum(parameter.numel() for parameter in bare(config, **options).parameters())
     except _STRANGERS_ERRORS as error:
         if is_the_machines(error):
             raise
         raise refuse_config("config.json does not describe a network that can be built.") from error
+    _check_enough(wanted, shapes)
+
+
+def _check_enough(wanted: int, shapes: Mapping[str, tuple[int, ...]]) -> None:
     if wanted > sum(math.prod(shape) for shape in shapes.values()):
         raise _invalid("the configuration asks for more parameters than they hold")
 

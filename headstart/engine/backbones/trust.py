@@ -16,24 +16,9 @@ from typing import Any
 from transformers import PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from headstart.engine.backbones.families import FAMILIES
 from headstart.engine.backbones.importing import read_json
 from headstart.errors import BadInput, listing, quote
-
-MODEL_TYPES: Mapping[str, frozenset[str]] = {
-    "albert": frozenset(),
-    "bert": frozenset(),
-    "camembert": frozenset(),
-    "deberta-v2": frozenset(
-        {"attention_head_size", "conv_act", "conv_groups", "conv_kernel_size", "norm_rel_ebd", "position_buckets", "share_att_key"}
-    ),
-    "distilbert": frozenset(),
-    "electra": frozenset(),
-    "modernbert": frozenset({"global_attn_every_n_layers", "global_rope_theta", "local_rope_theta"}),
-    "mpnet": frozenset(),
-    "roberta": frozenset(),
-    "xlm-roberta": frozenset(),
-}
-"""The families that are taken, each with the keys its code reads beside those that its configuration class declares."""
 
 MAX_TOKENIZER_BYTES = 64 * 1024 * 1024
 MAX_ADDED_TOKENS = 20_000
@@ -44,6 +29,9 @@ _DANGEROUS = re.compile(
 )
 _HARMLESS = frozenset({"_attn_implementation_autoset"})
 _UNSUITED = ("is_decoder", "add_cross_attention", "is_encoder_decoder")
+_OF_DECODERS = ("is_encoder_decoder",)
+"""Said of a whole model; its encoder alone is built."""
+
 _NESTED = frozenset({"rope_parameters", "rope_scaling"})
 _WORD = re.compile(r"[A-Za-z0-9_.|+-]{0,64}")
 _URL = re.compile(r"^[a-z][a-z0-9+.-]*://|^//", re.IGNORECASE)
@@ -63,19 +51,21 @@ def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
         BadInput: `config_refused`.
     """
     model_type = config.get("model_type")
-    if not isinstance(model_type, str) or model_type not in MODEL_TYPES:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         shown = quote(model_type) if isinstance(model_type, str) else "missing"
-        raise refuse_config(f"The model type is {shown}.", f"Types that can be used: {listing(sorted(MODEL_TYPES))}.")
+        raise refuse_config(f"The model type is {shown}.", f"Types that can be used: {listing(sorted(FAMILIES))}.")
+    family = FAMILIES[model_type]
     config_class = CONFIG_MAPPING[model_type]
     shared = {field.name for field in dataclasses.fields(PreTrainedConfig)}
     own = {field.name for field in dataclasses.fields(config_class)} - shared
-    known = (own | MODEL_TYPES[model_type] | set(config_class.attribute_map)) - set(_UNSUITED)
+    known = (own | family.keys | set(config_class.attribute_map)) - set(_UNSUITED)
     for key, value in config.items():
-        _refuse_dangerous(key, value, declared=key in known)
+        if not (family.decodes and key in _OF_DECODERS):
+            _refuse_dangerous(key, value, declared=key in known)
     kept = {key: value for key, value in config.items() if key in known}
     for key, value in kept.items():
         _check_value(key, value)
-    return {"model_type": model_type, **kept}
+    return {"model_type": model_type, **kept, **family.settings}
 
 
 def refuse_config(message: str, hint: str | None = None) -> BadInput:

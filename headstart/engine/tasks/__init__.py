@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.engine.tasks import text_classification
+from headstart.engine.tasks import classification
+from headstart.specs.backbones import Modality
 from headstart.specs.jobs import TaskReport
 from headstart.specs.predictions import Classification
 
@@ -21,27 +22,27 @@ class TaskKind:
     """What the engine needs of a task.
 
     Attributes:
-        inputs: names of what one row holds, as in a spec's `inputs`.
+        modality: of the backbone that it needs.
         problem: the kind of answer.
         encode: (cells, classes) → class numbers [N], −1 where there is no label.
         evaluate: (logits [N, C], targets [N], classes, targets of the training rows, split) → its part of the report.
         decode: (logits [N, C], classes, how many scores or None) → one answer for each row.
     """
 
-    inputs: tuple[str, ...]
+    modality: Modality
     problem: str
     encode: Callable[[Sequence[str | None], Sequence[str]], Targets]
     evaluate: Callable[[NDArray[np.float64], Targets, Sequence[str], Targets, Literal["validation", "test"]], TaskReport]
     decode: Callable[[NDArray[np.float64], Sequence[str], int | None], list[Classification]]
 
 
+def _classification(modality: Modality) -> TaskKind:
+    return TaskKind(modality, "single-label", classification.encode, classification.evaluate, classification.decode)
+
+
 TASKS = {
-    "text-classification": TaskKind(
-        inputs=("text",),
-        problem="single-label",
-        encode=text_classification.encode,
-        evaluate=text_classification.evaluate,
-        decode=text_classification.decode,
-    ),
+    "text-classification": _classification("text"),
+    "image-classification": _classification("image"),
+    "audio-classification": _classification("audio"),
 }
 """A task's `type` → the task."""

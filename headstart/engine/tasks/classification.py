@@ -1,4 +1,4 @@
-"""Text classification: one label for each text.
+"""Classification: one label for each text, image or recording.
 
 Axes: N rows, C classes.
 """

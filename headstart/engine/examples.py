@@ -1,0 +1,84 @@
+"""Raw examples of a table's rows: what one row gives to the backbone, read when it is asked for, and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+Example = str | tuple[str, str] | bytes
+"""A text, a pair of texts, or an encoded image or recording."""
+
+
+class Picked(Sequence[Any]):
+    """Some of a sequence's items, in an order of their own, without a copy."""
+
+    def __init__(self, items: Sequence[Any], rows: Sequence[int] | NDArray[np.int64]) -> None:
+        self._items, self._rows = items, rows
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...  # noqa: ANN401 - what the sequence holds
+    @overload
+    def __getitem__(self, index: slice) -> Picked: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return Picked(self._items, self._rows[index])
+        return self._items[int(self._rows[index])]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+class Paired(Sequence[Any]):
+    """Two sequences side by side."""
+
+    def __init__(self, left: Sequence[Any], right: Sequence[Any]) -> None:
+        self._left, self._right = left, right
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...  # noqa: ANN401 - what the sequences hold
+    @overload
+    def __getitem__(self, index: slice) -> Paired: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return Paired(self._left[index], self._right[index])
+        return self._left[index], self._right[index]
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+
+def digest(example: Example) -> bytes:
+    """sha256 of an example's kind and content."""
+    if isinstance(example, bytes):
+        return hashlib.sha256(b"file\0" + example).digest()
+    if isinstance(example, str):
+        return hashlib.sha256(b"text\0" + example.encode()).digest()
+    first, second = (each.encode() for each in example)
+    return hashlib.sha256(b"pair\0" + len(first).to_bytes(8, "big") + first + second).digest()
+
+
+def digests(examples: Sequence[Example]) -> NDArray[np.uint8]:
+    """`digest` of each, [N, 32]."""
+    return np.frombuffer(b"".join(map(digest, examples)), np.uint8).reshape(-1, 32)
+
+
+def distinct(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first row of each digest, [M] in their order, and for every row which of them it equals, [N].
+
+    Args:
+        rows: digests, [N, 32].
+    """
+    place: dict[bytes, int] = {}
+    firsts: list[int] = []
+    which = np.empty(len(rows), np.int64)
+    for number, row in enumerate(rows):
+        key = row.tobytes()
+        if key not in place:
+            place[key] = len(firsts)
+            firsts.append(number)
+        which[number] = place[key]
+    return np.array(firsts, np.int64), which
