@@ -104,6 +104,7 @@ class Suffix:
         for part in self.module.modules():
             if isinstance(part, _BATCH_NORM):
                 part.eval()
+
     def use_sparse_tables(self) -> None:
         """Let the gradients of embedding tables hold the rows that were read, and no others."""
         tables = {f"{name}.weight": part for name, part in self.module.named_modules() if isinstance(part, nn.Embedding)}
