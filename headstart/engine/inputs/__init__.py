@@ -101,7 +101,8 @@ def ahead(encoded: Encoded, batches: Sequence[NDArray[np.int64]]) -> Iterator[Ba
 
     A caller that stops early closes the generator: the batch in the making is waited for and dropped.
     """
-    if not batches:
+    if len(batches) <= 1:  # nothing to make ahead, and a single prediction need not wait for a thread
+        yield from map(encoded.batch, batches)
         return
     with ThreadPoolExecutor(1, "batches") as thread:
         made = thread.submit(encoded.batch, batches[0])
