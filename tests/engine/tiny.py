@@ -109,6 +109,7 @@ def make_tiny_backbone(folder: Path, model_type: str = "bert", *, seed: int = 0,
         tiny_tokenizer().save_pretrained(folder)
     elif model_type in IMAGE_TYPES:
         size = {
+            "image_processor_type": "ViTImageProcessor",
             "do_resize": True,
             "size": {"height": PIXELS, "width": PIXELS},
             "image_mean": [0.5] * 3,
