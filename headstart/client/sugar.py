@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from headstart.client.folders import zipped
 from headstart.client.progress import Watch, watch
 from headstart.errors import BadInput, Conflict, EngineFault, Fault, HeadstartError, NotFound, Unavailable, quote
 from headstart.specs.backbones import Backbone
@@ -52,11 +53,11 @@ def upload(
     schema: Mapping[str, str] | None = None,
     timeout: float | None = None,
 ) -> Dataset:
-    """Send a file or rows and wait until the dataset is ready.
+    """Send a file, a folder or rows and wait until the dataset is ready.
 
     Args:
         client: where to.
-        source: path of a file, or rows as dictionaries, which are sent as JSONL.
+        source: path of a file, or of a folder of images or recordings, which is sent as a zip; or rows as dictionaries, which are sent as JSONL.
         name: the dataset's name; None: the file's, in lower case. Rows need one.
         format: one of `headstart.specs.datasets.FORMATS`; None: by the file's ending.
         schema: column types that are stated, not guessed: `{"label": "category"}`.
@@ -66,10 +67,7 @@ def upload(
         BadInput: the file was read and found unusable; `faults` name the first rows.
     """
     if isinstance(source, str | Path):
-        path = Path(source)
-        created = client.create_dataset(
-            path, name=name or _name_of(path.stem), format=format or ENDINGS.get(path.suffix.lower()), schema=schema
-        )
+        created = _send_path(client, Path(source), name, format, schema)
     elif name is None:
         raise BadInput("invalid_field", "Rows need a name.", 'Give one: upload(rows, name="reviews").')
     else:
@@ -77,6 +75,13 @@ def upload(
             _write_rows(source, file)
             created = client.create_dataset(file, name=name, format="jsonl", schema=schema)  # type: ignore[arg-type]
     return _ready(client, created, client.get_dataset, timeout)
+
+
+def _send_path(client: Headstart, path: Path, name: str | None, format_: str | None, schema: Mapping[str, str] | None) -> Dataset:
+    if path.is_dir():
+        with zipped(path) as archive:
+            return client.create_dataset(archive, name=name or _name_of(path.resolve().name), format="zip", schema=schema)  # type: ignore[arg-type]
+    return client.create_dataset(path, name=name or _name_of(path.stem), format=format_ or ENDINGS.get(path.suffix.lower()), schema=schema)
 
 
 def _write_rows(rows: Iterable[Mapping[str, Any]], file: IO[bytes]) -> None:
