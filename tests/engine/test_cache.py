@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from headstart.engine.cache import RECORD, VALUES, CacheKey, FeatureCache, prune
-from headstart.engine.features import row_digests
+from headstart.engine.examples import digests as row_digests
 
 KEY = CacheKey(
     workspace="ws_one",
