@@ -97,8 +97,8 @@ DEMO_BACKBONES: Mapping[str, DemoBackbone] = {
 """What `demo:<name>` may name as a backbone."""
 
 
-def _rated(name: str, title: str, inside: str, rows: int) -> DemoDataset:
-    return DemoDataset(name, title, "MIT", _VADER, partial(make_ratings, f"{inside}_GroundTruth.txt"), rows)
+def _rated(name: str, title: str, inside: str, rows: int, *, neutral: bool = True) -> DemoDataset:
+    return DemoDataset(name, title, "MIT", _VADER, partial(make_ratings, f"{inside}_GroundTruth.txt", neutral=neutral), rows)
 
 
 def _digits(name: str, title: str, *counts: int) -> DemoDataset:
@@ -109,6 +109,7 @@ DEMO_DATASETS: Mapping[str, DemoDataset] = {
     dataset.name: dataset
     for dataset in (
         _rated("tweets", "Sentiment of English tweets", "tweets", 4200),
+        _rated("tweets-polar", "Those of them that are positive or negative", "tweets", 3432, neutral=False),
         _rated("film", "Sentiment of sentences from film reviews", "movieReviewSnippets", 10605),
         _rated("amazon", "Sentiment of sentences from product reviews", "amazonReviewSnippets", 3708),
         _rated("editorials", "Sentiment of sentences from newspaper editorials", "nytEditorialSnippets", 5190),

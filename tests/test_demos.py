@@ -112,6 +112,13 @@ def test_every_rating_becomes_a_row_with_the_sign_as_its_label(ratings: list[tup
         assert row["label"] == ("positive" if score >= 0.5 else "negative" if score <= -0.5 else "neutral")
 
 
+@given(st.lists(st.floats(-4, 4), min_size=1))
+def test_without_what_is_neutral_every_other_row_stays_as_it_was(scores: list[float]) -> None:
+    text = "".join(f"{key}\t{score!r}\tsome words\n" for key, score in enumerate(scores))
+    lines = ratings_as_csv(text).splitlines()
+    assert ratings_as_csv(text, neutral=False).splitlines() == [line for line in lines if not line.endswith(",neutral")]
+
+
 @pytest.mark.parametrize("name", [name for name, dataset in DEMO_DATASETS.items() if dataset.ending == "csv"])
 def test_fetched_texts_are_whole(name: str) -> None:
     try:
@@ -121,7 +128,7 @@ def test_fetched_texts_are_whole(name: str) -> None:
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == DEMO_DATASETS[name].rows
-    assert {row["label"] for row in rows} == {"positive", "negative", "neutral"}
+    assert {row["label"] for row in rows} == {"positive", "negative"} | ({"neutral"} if name != "tweets-polar" else set())
     assert all(row["text"] for row in rows)
 
 

@@ -29,6 +29,7 @@ WEIGHTS = {
 
 FILES = {
     "tweets": "ff850c4e5418c33ab9b76f3bb540667ac3b6f8ee00c7bffe158f34fd58059b1c",
+    "tweets-polar": "fde59d492178ff36aeb67f5cd4e116e402a4c3cf32dbb9a3e15fe9c71301779d",
     "film": "0e0bbb3dd27109977d4cbb0c0ac1587c9ef2018f750f27e1bd73d21a7299bf1b",
     "amazon": "efcdeef96fccfacc966c12c371a126bb2d361fc1a55d7883bbdd705a2b26a8d8",
     "editorials": "8db9bc1f5efa3efb47d91216cf504645cdc8b15fdd20ecbefb2f9fbe33515b7d",
