@@ -13,7 +13,7 @@ HOME_FOLDER ?= $(CURDIR)/.headstart
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
-install: $(INSTALLED) ## Make the environment and fetch the demo backbone and data (the only step that needs a network)
+install: $(INSTALLED) ## Make the environment and fetch the demo backbones and data (the only step that needs a network)
 
 $(INSTALLED): $(LOCK) pyproject.toml server/pyproject.toml headstart/demos.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "Headstart needs Python 3.11 with venv (Debian: apt-get install python3.11-venv)."; exit 1; }

