@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headstart.specs.backbones import Anatomy, Layer, Tensor
+from headstart.specs.backbones import Anatomy, Layer, Tensor, TextInput
 from headstart.specs.datasets import ColumnProfile, DatasetProfile
 from headstart.specs.jobs import JobSpec
 from headstart.specs.plans import Hardware
@@ -32,26 +32,27 @@ def dataset(*columns: ColumnProfile, rows: int = 2000) -> DatasetProfile:
 def anatomy(**overrides: Any) -> Anatomy:
     names = ["embeddings", *[f"encoder.layer.{number}" for number in range(6)], "pooler"]
     layers = [
-        Layer(object="layer", name=name, index=index, parameters=1774464, output=["T", 384], boundary=True)
+        Layer(object="layer", name=name, index=index, parameters=1774464, output=["T", 384], axes=["T", "D"], boundary=True)
         for index, name in enumerate(names)
     ]
-    layers[-1] = layers[-1].model_copy(update={"output": [384]})
+    layers[-1] = layers[-1].model_copy(update={"output": [384], "axes": ["D"]})
     fields: dict[str, Any] = {
         "architecture": "BertModel",
         "model_type": "bert",
-        "modality": "text",
+        "library": "transformers",
+        "input": TextInput(vocabulary=30522, max_tokens=512, segments=True),
         "license": "MIT",
         "sha256": "0" * 64,
         "bytes": 90868376,
         "files": {},
         "parameters": 22713216,
         "width": 384,
-        "vocabulary": 30522,
-        "max_tokens": 512,
         "layers": layers,
-        "layer_flops_per_token": {name: 0.0 if name in {"embeddings", "pooler"} else 3.6e6 for name in names},
+        "layer_flops": {name: 0.0 if name in {"embeddings", "pooler"} else 3.6e6 for name in names},
+        "layer_positions": {name: 1 / 64 if name == "pooler" else 1.0 for name in names},
         "default_layer": "encoder.layer.5",
         "has_pooler": True,
+        "linear": [f"{name}.dense" for name in names],
         "tensors": [Tensor(name=f"{name}.dense.weight", shape=[384, 384]) for name in names],
     }
     return Anatomy(**{**fields, **overrides})
