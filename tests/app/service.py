@@ -58,7 +58,7 @@ class QuickModel:
         values = [value for given in inputs for value in given.values()]
         texts = [value for value in values if isinstance(value, str)]
         if b"broken" in values:
-            raise invalid_field(f"/inputs/{values.index(b'broken')}", "The image cannot be read.", "Send a PNG.", code="image_corrupt")
+            raise invalid_field(f"/inputs/{values.index(b'broken')}", "The image cannot be read.", "Send a PNG.", code="bad_image")
         if "wait" in texts:
             self.engine.waiting.release()
             assert self.engine.gate.wait(20)

@@ -124,7 +124,7 @@ def test_a_file_that_the_engine_cannot_read_is_told_with_its_place(client: httpx
         ask(client, "pictures", {"image": in_json(b"x")}, {"image": in_json(b"broken")}),
         send(client, "pictures", b"x", b"broken"),
     ):
-        assert (response.status_code, problem(response)["code"]) == (422, "image_corrupt")
+        assert (response.status_code, problem(response)["code"]) == (422, "bad_image")
         assert problem(response)["errors"] == [{"pointer": "/inputs/1", "row": None, "message": "The image cannot be read."}]
 
 
