@@ -114,7 +114,7 @@ def test_some_steps_down_and_up_again_keep_every_row_of_the_tables_that_were_the
         assert session.scalars(select(Job.plan)).all() == plans
 
 
-OLD = {
+OLD: dict[str, Any] = {
     "architecture": "BertModel",
     "model_type": "bert",
     "modality": "text",
@@ -147,10 +147,12 @@ OLD = {
     ],
 }
 """An anatomy as revision 0003 knows it."""
-NEW = {name: value for name, value in OLD.items() if name not in {"modality", "vocabulary", "max_tokens", "layer_flops_per_token"}} | {
+NEW: dict[str, Any] = {
+    name: value for name, value in OLD.items() if name not in {"modality", "vocabulary", "max_tokens", "layer_flops_per_token"}
+} | {
     "library": "transformers",
     "input": {"type": "text", "vocabulary": 30522, "max_tokens": 512, "segments": True},
-    "layers": [OLD["layers"][0] | {"axes": ["T", "D"]}, OLD["layers"][1] | {"axes": ["D"]}],  # type: ignore[index]
+    "layers": [OLD["layers"][0] | {"axes": ["T", "D"]}, OLD["layers"][1] | {"axes": ["D"]}],
     "layer_flops": {"embeddings": 0.0, "pooler": 4608.0},
     "layer_positions": {"embeddings": 1.0, "pooler": 1 / 64},
     "linear": ["encoder.up", "pooler.dense"],
@@ -195,7 +197,7 @@ def test_anatomies_go_up_to_what_this_release_reads_and_down_to_what_they_were(d
         assert read.modality == "text"
         assert read.model_dump(mode="json") == (
             NEW if name == "some" else NEW | {"tensors": [], "linear": [], "input": NEW["input"] | {"segments": False}}
-        )  # type: ignore[operator]
+        )
     with database.read() as session:
         assert backbones.view(backbones.get_backbone(session, workspace, "some")).layer_count == 2
     to(database, "0003")
