@@ -19,7 +19,7 @@ from app import multipart, strict_json
 from app.multipart import Data, End, Part
 from app.requests import too_large
 from headstart.errors import BadInput, Fault, Unavailable, closest, invalid_field, listing, quote
-from headstart.specs.datasets import ENDINGS, FORMATS, ColumnType, Format
+from headstart.specs.datasets import COLUMN_TYPES, ENDINGS, FORMATS, MAGIC, ColumnType, Format
 from headstart.specs.fields import NAME_PATTERN, ColumnName
 
 T = TypeVar("T")
@@ -27,6 +27,7 @@ T = TypeVar("T")
 FIELDS = ("name", "format", "schema")
 CHUNK_BYTES = 2**20
 """Written at once: large enough that a thread's turn is worth it."""
+MAGIC_BYTES = max(map(len, MAGIC))
 _TYPES = TypeAdapter(dict[ColumnName, ColumnType])
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -78,9 +79,9 @@ class _Fields:
             raise invalid_field(f"/{self.open_name}", f"The field '{self.open_name}' is not UTF-8.") from None
         self.texts[self.open_name] = text
 
-    def finish(self, filename: str | None) -> Upload:
-        """Check them all: from here on the file arrives."""
-        return Upload(_name(self.texts.get("name")), _format(self.texts.get("format"), filename), _schema(self.texts.get("schema")))
+    def finish(self, filename: str | None, head: bytes) -> Upload:
+        """Check them all, with the first bytes of the file that now arrives."""
+        return Upload(_name(self.texts.get("name")), _format(self.texts.get("format"), filename, head), _schema(self.texts.get("schema")))
 
 
 async def receive_upload(
@@ -103,10 +104,11 @@ async def receive_upload(
     events = multipart.read_parts(chunks, boundary)
     async for event in events:
         if isinstance(event, Part) and event.name == "file":
-            upload = fields.finish(event.filename)
+            head = await _head(events)
+            upload = fields.finish(event.filename, head)
             with _worded_disk():
                 async with _in_threads(store()) as file:
-                    await _store_file(events, file, upload, limit)
+                    await _store_file(head, events, file, upload, limit)
             return upload
         _take(fields, event)
     raise invalid_field("/file", "There is no part 'file'.", "Send the file last, as a part named `file`.")
@@ -121,8 +123,22 @@ def _take(fields: _Fields, event: multipart.Event) -> None:
         fields.end()
 
 
-async def _store_file(events: AsyncIterator[multipart.Event], file: BinaryIO, upload: Upload, limit: int) -> None:
-    digest, waiting = hashlib.sha256(), bytearray()
+async def _head(events: AsyncIterator[multipart.Event]) -> bytes:
+    """What has arrived of a file when its first bytes have; all of a shorter one."""
+    head = bytearray()
+    async for event in events:
+        if isinstance(event, Data):
+            head += event.data
+        if not isinstance(event, Data) or len(head) >= MAGIC_BYTES:
+            break
+    return bytes(head)
+
+
+async def _store_file(head: bytes, events: AsyncIterator[multipart.Event], file: BinaryIO, upload: Upload, limit: int) -> None:
+    digest, waiting = hashlib.sha256(), bytearray(head)
+    upload.size_bytes = len(head)
+    if upload.size_bytes > limit:
+        raise too_large(limit)
 
     def write(data: bytes) -> None:
         digest.update(data)
@@ -177,16 +193,16 @@ def _name(text: str | None) -> str:
     return text
 
 
-def _format(text: str | None, filename: str | None) -> Format:
+def _format(text: str | None, filename: str | None, head: bytes) -> Format:
     if text is not None:
         known = next((each for each in FORMATS if each == text), None)
         if known is None:
             raise invalid_field("/format", f"There is no format {quote(text)}.", f"Formats are: {listing(FORMATS)}.")
         return known
-    suffix = PurePosixPath(filename or "").suffix.lower()
-    if suffix not in ENDINGS:
+    found = ENDINGS.get(PurePosixPath(filename or "").suffix.lower()) or MAGIC.get(head[:MAGIC_BYTES])
+    if found is None:
         raise invalid_field("/format", "The file's name does not tell its format.", f"Send `format`: one of {listing(FORMATS)}.")
-    return ENDINGS[suffix]
+    return found
 
 
 def _schema(text: str | None) -> dict[str, ColumnType]:
@@ -198,5 +214,5 @@ def _schema(text: str | None) -> dict[str, ColumnType]:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         pointer = "".join(f"/{quote(str(part))[1:-1]}" for part in ("schema", *first["loc"][:1]))
-        hint = 'It looks like {"label": "category"}; types are text, category and number.'
+        hint = f'It looks like {{"label": "category"}}; types are {listing(COLUMN_TYPES)}.'
         raise invalid_field(pointer, "The field 'schema' must be an object of column types.", hint) from None

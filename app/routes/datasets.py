@@ -43,8 +43,15 @@ _BODY: dict[str, Any] = {
                     "required": ["name", "file"],
                     "properties": {
                         "name": {"type": "string", "pattern": NAME_PATTERN, "description": "A name uploaded again is a new version."},
-                        "format": {"type": "string", "enum": list(FORMATS), "description": "Left out: from the file's name."},
-                        "schema": {"type": "string", "description": 'JSON such as {"label": "category"}; left out: guessed.'},
+                        "format": {
+                            "type": "string",
+                            "enum": list(FORMATS),
+                            "description": "Left out: from the file's name, or its first bytes.",
+                        },
+                        "schema": {
+                            "type": "string",
+                            "description": 'JSON such as {"label": "category"}; left out: guessed. `image` and `audio`: base64.',
+                        },
                         "file": {"type": "string", "format": "binary", "description": "Comes last."},
                     },
                 }

@@ -12,13 +12,12 @@ from app import multipart, strict_json
 from app.multipart import Data, Event, Part
 from app.requests import too_large
 from headstart.errors import BadInput, Fault, TooLarge, closest, invalid_field, listing, quote
+from headstart.specs.datasets import MEDIA_TYPES
 from headstart.specs.predictions import MAX_FILE_BYTES, Bytes, NamedInput, Parameters, Predict
 
 Given = Mapping[str, str | bytes]
 """One input by the names of what the model reads."""
 
-FILES = ("image", "audio")
-"""Names of inputs that are files."""
 PARTS = ("inputs", "parameters")
 _AS_JSON = 'Send JSON such as {"inputs": [{"text": "…"}]}.'
 
@@ -67,7 +66,7 @@ def by_name(inputs: Sequence[Given | bytes], names: Sequence[str]) -> list[Given
     for number, each in enumerate(inputs):
         if not isinstance(each, bytes):
             given.append(each)
-        elif first in FILES and not others:
+        elif first in MEDIA_TYPES and not others:
             given.append({first: each})
         else:
             raise invalid_field(f"/inputs/{number}", f"The model reads {listing(names)}, not files.", _AS_JSON)

@@ -38,7 +38,8 @@ def get_dataset(context: typer.Context, dataset: Reference, *, as_json: Json = F
 def upload(
     context: typer.Context,
     file: Annotated[
-        Path, typer.Argument(help=f"A file in one of these formats: {listing(FORMATS)}.", exists=True, dir_okay=False, readable=True)
+        Path,
+        typer.Argument(help=f"A file in one of these formats: {listing(FORMATS)}; or a folder, sent as a zip.", exists=True, readable=True),
     ],
     *,
     name: Annotated[str | None, typer.Option(help="The dataset's name [default: the file's].")] = None,
@@ -46,7 +47,7 @@ def upload(
     schema: Annotated[str | None, typer.Option(metavar="JSON", help='Column types that are stated: {"label": "category"}.')] = None,
     as_json: Json = False,
 ) -> None:
-    """Upload a file and wait until it has been read."""
+    """Upload a file or folder and wait until it has been read."""
     with session(context, as_json=as_json) as here:
         row = here.client.upload(file, name=name, format=format, schema=_schema(schema))
         here.show(calls.get_dataset(row.id), tables.dataset)

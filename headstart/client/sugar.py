@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from headstart.client.folders import zipped
 from headstart.client.inputs import Given, is_one, weight, written
 from headstart.client.progress import Watch, watch
 from headstart.errors import BadInput, Conflict, EngineFault, Fault, HeadstartError, NotFound, Unavailable, quote
 from headstart.specs.backbones import Backbone
-from headstart.specs.datasets import ENDINGS, Dataset
+from headstart.specs.datasets import ENDINGS, MEDIA_TYPES, Dataset
 from headstart.specs.fields import NAME_PATTERN
 from headstart.specs.jobs import Event, Job, JobStatus, LogLine, Report
 from headstart.specs.pages import MAX_LIMIT, Page
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Waiting = TypeVar("Waiting", Dataset, Backbone)
 
-_FILES = ("image", "audio")
-"""Types of columns whose cells are files."""
 _SOURCES = ("demo:", "path:", "hub:")
 _SPOOL_BYTES = 8 * 2**20
 BATCH_CHARS = 8 * 2**20
@@ -57,11 +56,11 @@ def upload(
     schema: Mapping[str, str] | None = None,
     timeout: float | None = None,
 ) -> Dataset:
-    """Send a file or rows and wait until the dataset is ready.
+    """Send a file, a folder or rows and wait until the dataset is ready.
 
     Args:
         client: where to.
-        source: path of a file, or rows as dictionaries, which are sent as JSONL.
+        source: path of a file, or of a folder of images or recordings, which is sent as a zip; or rows as dictionaries, which are sent as JSONL.
         name: the dataset's name; None: the file's, in lower case. Rows need one.
         format: one of `headstart.specs.datasets.FORMATS`; None: by the file's ending.
         schema: column types that are stated, not guessed: `{"label": "category"}`.
@@ -71,10 +70,7 @@ def upload(
         BadInput: the file was read and found unusable; `faults` name the first rows.
     """
     if isinstance(source, str | Path):
-        path = Path(source)
-        created = client.create_dataset(
-            path, name=name or _name_of(path.stem), format=format or ENDINGS.get(path.suffix.lower()), schema=schema
-        )
+        created = _send_path(client, Path(source), name, format, schema)
     elif name is None:
         raise BadInput("invalid_field", "Rows need a name.", 'Give one: upload(rows, name="reviews").')
     else:
@@ -82,6 +78,13 @@ def upload(
             _write_rows(source, file)
             created = client.create_dataset(file, name=name, format="jsonl", schema=schema)  # type: ignore[arg-type]
     return _ready(client, created, client.get_dataset, timeout)
+
+
+def _send_path(client: Headstart, path: Path, name: str | None, format_: str | None, schema: Mapping[str, str] | None) -> Dataset:
+    if path.is_dir():
+        with zipped(path) as archive:
+            return client.create_dataset(archive, name=name or _name_of(path.resolve().name), format="zip", schema=schema)  # type: ignore[arg-type]
+    return client.create_dataset(path, name=name or _name_of(path.stem), format=format_ or ENDINGS.get(path.suffix.lower()), schema=schema)
 
 
 def _write_rows(rows: Iterable[Mapping[str, Any]], file: IO[bytes]) -> None:
@@ -254,7 +257,7 @@ def _found(client: Headstart, dataset: Dataset | str) -> dict[str, str]:
     """The inputs of a task whose columns nobody named."""
     row = dataset if isinstance(dataset, Dataset) else find_dataset(client, dataset)
     columns = [] if row is None or row.columns is None else row.columns
-    files = [(str(column.type), column.name) for column in columns if column.type in _FILES]
+    files: list[tuple[str, str]] = [(column.type, column.name) for column in columns if column.type in MEDIA_TYPES]
     return dict(files) if len(files) == 1 else {"text": "text"}
 
 

@@ -247,7 +247,7 @@ class Headstart:
         schema: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Dataset:
-        """Send a file, or rows, and wait until the dataset is ready. See `sugar.upload`."""
+        """Send a file, a folder or rows, and wait until the dataset is ready. See `sugar.upload`."""
         return sugar.upload(self, source, name=name, format=format, schema=schema, timeout=timeout)
 
     def find_dataset(self, reference: str) -> Dataset | None:

@@ -6,7 +6,7 @@
 - Dates and times are ISO 8601 without idle zeros: `2024-01-31`, `12:30:00.5`, `2024-01-31T12:30:00`; in UTC, with a `Z`, when there is a zone.
 - Lists, structs and maps with texts as keys are compact JSON, as JSON Lines has them.
 
-Everything else, such as bytes, durations and extension types, is taken from no column.
+Everything else, such as bytes, durations and extension types, is taken from no column; columns of images and recordings do not come here.
 """
 
 from __future__ import annotations

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from headstart.specs.datasets import MediaType
 
 MAX_ROWS = 4_096
 MAX_CELLS = 1_000_000
 MAX_CHARS = 4 * 2**20
+MAX_BYTES = 4 * 2**20
+"""Of the files in one batch; a batch of one may be larger."""
+
+
+Cells = Sequence[str | None] | Sequence[bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +22,12 @@ class Batch:
     """Consecutive rows of a file; `first_row` counts data rows from 1, and `columns` are parallel to `names`."""
 
     names: list[str]
-    columns: list[list[str | None]]
+    columns: Sequence[Cells]
     first_row: int
+    media: Mapping[str, MediaType] = field(default_factory=dict)
+    """Columns whose cells are bytes, and of what; the same in every batch."""
+    files: Sequence[str | None] = ()
+    """Where the bytes of each row come from, when they have names."""
 
 
 def rows_per_batch(width: int) -> int:

@@ -35,6 +35,17 @@ class ReadLimits:
     max_line_bytes: int = 8 * 2**20
     max_depth: int = 32
     max_decoded_bytes: int = 4 * 2**30
+    max_members: int = 200_000
+    max_directory_bytes: int = 32 * 2**20
+    """Of the list of members that ends a zip archive."""
+    max_ratio: int = 200
+    """An archive may unpack to so many times its size, and to `max_media_bytes` in any case."""
+    max_media_bytes: int = 64 * 2**20
+    """Of one image or recording."""
+    max_seconds: int = 600
+    """Of one recording."""
+    max_listed_bytes: int = 128 * 2**20
+    """Of the table in a zip archive."""
     max_kept_problems: int = 1_000
     max_kept_values: int = 1_000
 

@@ -9,21 +9,29 @@ of the cells and nothing more: what a column is for is guessed from its texts, a
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import BinaryIO
 
 import pyarrow as pa
+from pyarrow import compute, types
 from pyarrow import parquet as pq
 
 from headstart.data.arrow_texts import CellError, depth, least_chars, objection, plain, texts
 from headstart.data.batches import MAX_CHARS, Batch, filled, rows_per_batch
 from headstart.data.limits import ReadLimits
+from headstart.data.media import kind_of
 from headstart.data.names import MAX_NAME_CHARS, check_names
 from headstart.data.problems import InvalidDataset, Problems
 from headstart.errors import quote
+from headstart.specs.datasets import MediaType
 
 BATCH_ROWS = 1_024
 """Decoded at once; few, for each value in them may take a megabyte."""
+FILE_ROWS = 8
+"""The same where there are columns of files, which are larger still."""
+LOOKED_AT = 1_024
+"""Rows in which a first file is looked for, to tell images from recordings and both from other bytes."""
 BUFFER_BYTES = 2**16
 """Of each column that is read at once."""
 CELL_BYTES = 4
@@ -41,21 +49,30 @@ _HINTS = {
 _FAULTS = (pa.ArrowException, OSError, ValueError, MemoryError)  # all that Arrow was seen to raise over changed bytes
 
 
-def parquet_batches(file: BinaryIO, limits: ReadLimits, problems: Problems) -> Generator[Batch, None, None]:
-    """The rows of a Parquet file.
+def parquet_batches(
+    file: BinaryIO, limits: ReadLimits, problems: Problems, stated: Mapping[str, MediaType] | None = None
+) -> Generator[Batch, None, None]:
+    """The rows of a Parquet file. Columns of bytes, or of structs of `bytes` and `path` as Hugging Face has them, may hold files.
+
+    Args:
+        stated: of what; by their first bytes where it is not said.
 
     Raises:
         InvalidDataset: the file is no Parquet, is damaged or encrypted, unpacks to too much, or a column or value cannot be text.
     """
     parquet = _open(file, problems)
-    names = _check_columns(parquet, limits, problems)
-    for _ in _records(parquet, limits, problems):
+    names, media = _check_columns(parquet, limits, problems, stated or {})
+    most = FILE_ROWS if media else BATCH_ROWS
+    for _ in _records(parquet, most, limits, problems):
         pass  # counted, and seen to be whole
     row = 1
-    for record in _records(parquet, limits, problems):
+    for record in _records(parquet, most, limits, problems):
         for piece in _pieces(record):
-            cells = [_cells(column, name, row, limits, problems) for name, column in zip(names, piece.columns, strict=True)]
-            yield Batch(names, cells, row)
+            cells = [
+                column.to_pylist() if name in media else _cells(column, name, row, limits, problems)
+                for name, column in zip(names, piece.columns, strict=True)
+            ]
+            yield Batch(names, cells, row, media)
             row += piece.num_rows
 
 
@@ -92,8 +109,10 @@ def _check_ends(file: BinaryIO, problems: Problems) -> None:
     file.seek(0)
 
 
-def _check_columns(parquet: pq.ParquetFile, limits: ReadLimits, problems: Problems) -> list[str]:
-    """What can be refused before anything is decoded; gives the names."""
+def _check_columns(
+    parquet: pq.ParquetFile, limits: ReadLimits, problems: Problems, stated: Mapping[str, MediaType]
+) -> tuple[list[str], dict[str, MediaType]]:
+    """What can be refused before all is decoded; gives the names, and of which files there are columns."""
     count, rows = parquet.metadata.num_columns, parquet.metadata.num_rows
     if count > limits.max_columns:
         message = f"The file has {count:,} columns, with those inside structs; at most {limits.max_columns:,} are taken."
@@ -109,6 +128,14 @@ def _check_columns(parquet: pq.ParquetFile, limits: ReadLimits, problems: Proble
     if not names:
         raise problems.refusal("no_rows", "The file has no columns.")
     check_names(names, problems, "file", _HINTS["bad_header"])
+    media = {
+        field.name: kind for field in schema if _may_be_files(field) and (kind := stated.get(field.name) or _looked_up(parquet, field.name))
+    }
+    _check_types(schema, [words if name not in media else None for name, words in zip(names, objections, strict=True)], limits, problems)
+    return names, media
+
+
+def _check_types(schema: pa.Schema, objections: Sequence[str | None], limits: ReadLimits, problems: Problems) -> None:
     for field, words in zip(schema, objections, strict=True):
         name = quote(field.name)
         if "\0" in field.name:
@@ -118,19 +145,51 @@ def _check_columns(parquet: pq.ParquetFile, limits: ReadLimits, problems: Proble
         elif depth(field.type) >= limits.max_depth:  # the row itself is one more, as in JSON Lines
             problems.add("too_deep", f"The column {name} is nested more than {limits.max_depth} deep.", column=field.name)
     problems.check()
-    return names
 
 
-def _records(parquet: pq.ParquetFile, limits: ReadLimits, problems: Problems) -> Iterator[pa.RecordBatch]:
-    """All rows, in plain types, counted: by themselves and by the bytes that they unpack to."""
+def _may_be_files(field: pa.Field) -> bool:
+    if objection(field.with_type(pa.string())):  # an extension type is nothing but itself
+        return False
+    kind = plain(field.type)
+    if types.is_struct(kind):
+        return {child.name for child in kind} == {"bytes", "path"} and _is_bytes(kind.field("bytes").type)
+    return _is_bytes(kind)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+
+def _looked_up(parquet: pq.ParquetFile, name: str) -> MediaType | None:
+    """What the first value of a column is, if it is a file of a kind that is known."""
+    try:
+        for record in islice(parquet.iter_batches(FILE_ROWS, columns=[name], use_threads=False), LOOKED_AT // FILE_ROWS):
+            first = next((cell for cell in _plain(record.column(name)).to_pylist() if cell is not None), None)
+            if first is not None:
+                return kind_of(first)
+    except _FAULTS:
+        return None  # then it is a column of bytes, and no more
+    return None
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """A column in plain types, one of files as their bytes."""
+    column = column.cast(plain(column.type))
+    if types.is_struct(column.type) and _may_be_files(pa.field("", column.type)):
+        column = compute.struct_field(column, "bytes")
+    return column.cast(pa.large_binary()) if types.is_binary(column.type) else column
+
+
+def _records(parquet: pq.ParquetFile, most: int, limits: ReadLimits, problems: Problems) -> Iterator[pa.RecordBatch]:
+    """All rows, `most` at once, in plain types, counted: by themselves and by the bytes that they unpack to."""
     rows = unpacked = 0
-    records = parquet.iter_batches(min(BATCH_ROWS, rows_per_batch(parquet.metadata.num_columns)), use_threads=False)
+    records = parquet.iter_batches(min(most, rows_per_batch(parquet.metadata.num_columns)), use_threads=False)
     while True:
         try:
             record = next(records, None)
             if record is None:
                 break
-            record = pa.record_batch([column.cast(plain(column.type)) for column in record.columns], names=record.schema.names)
+            record = pa.record_batch([_plain(column) for column in record.columns], names=record.schema.names)
         except _FAULTS as error:
             raise _explained(error, rows, problems) from None
         rows += record.num_rows

@@ -1,4 +1,4 @@
-"""A look at a few rows of a dataset's table."""
+"""A look at a few rows of a dataset's table. Files are shown as the words that reading wrote of them; no byte of them is touched."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from headstart.blobs.local import file_sha256
-from headstart.data.table import open_table
+from headstart.data.table import open_words
 from headstart.errors import EngineFault
 from headstart.specs.datasets import Row
 
@@ -22,7 +22,7 @@ def preview(path: Path, sha256: str | None, start: int, count: int) -> list[Row]
     """
     if sha256 is not None and not _is_whole(path, sha256):
         raise EngineFault("bad_data", "The stored table of the dataset is damaged.", "Upload the dataset again.")
-    rows = open_table(path).slice(start, count).to_pylist()
+    rows = open_words(path).slice(start, count).to_pylist()
     return [_row(number, values) for number, values in enumerate(rows, start=start + 1)]
 
 

@@ -70,7 +70,7 @@ class ColumnCounter:
         self._missing = 0
         self._present = 0
         self._chars = 0
-        self._longest = 0
+        self.longest = 0
         self._quantity = True
         self._values: Counter[str] | None = Counter()
         self._distinct = Distinct(hashes)
@@ -84,7 +84,7 @@ class ColumnCounter:
         self._present += len(present)
         lengths = [len(cell) for cell in present]
         self._chars += sum(lengths)
-        self._longest = max(self._longest, *lengths)
+        self.longest = max(self.longest, *lengths)
         if self._stated == "number":
             self._note_words(cells, first_row, problems)
         labels = [normal_label(cell) for cell in present]
@@ -97,7 +97,7 @@ class ColumnCounter:
             type=self._stated or self._guess(),
             missing=self._missing,
             distinct=min(self._distinct.count(), self._present) if self._values is None else len(self._values),
-            longest=self._longest,
+            longest=self.longest,
             mean_length=self._chars / self._present if self._present else 0.0,
             values=None if self._values is None else dict(self._values),
         )
@@ -107,7 +107,7 @@ class ColumnCounter:
             self._distinct.add(set(labels))
             return
         self._values.update(labels)
-        if len(self._values) > self._keep or self._longest > MAX_LABEL_CHARS:
+        if len(self._values) > self._keep or self.longest > MAX_LABEL_CHARS:
             self._distinct.add(self._values)
             self._values = None
 
@@ -133,5 +133,10 @@ def _few(distinct: int, present: int) -> bool:
 def column_counters(names: Sequence[str], types: dict[str, ColumnType], limits: ReadLimits) -> list[ColumnCounter]:
     """A counter for each column; together they keep no more for many columns than for few."""
     keep = min(limits.max_kept_values, max(MAX_CODES, MAX_VALUES_IN_ALL // len(names)))
-    hashes = max(limits.max_kept_values, MAX_HASHES_IN_ALL // len(names))
+    hashes = hashes_of_each(len(names), limits)
     return [ColumnCounter(name, types.get(name), keep=keep, hashes=hashes) for name in names]
+
+
+def hashes_of_each(columns: int, limits: ReadLimits) -> int:
+    """Different values that are told apart exactly in each of so many columns."""
+    return max(limits.max_kept_values, MAX_HASHES_IN_ALL // columns)

@@ -1,14 +1,40 @@
-"""The table of a dataset that was read: mapped, so that opening it costs nothing."""
+"""The table of a dataset that was read: mapped, so that opening it costs nothing.
+
+Texts are strings, files are `large_binary`; beside each column of files stands one, not shown, that describes them in words.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import overload
 
 import pyarrow as pa
 
+_WORDS = "\0"
+"""Begins the name of a column of descriptions, before the name of the files' own: no format lets a name have it."""
+
+
+def table_schema(names: Sequence[str], media: Collection[str]) -> pa.Schema:
+    """The columns in their order, then the descriptions of those in `media`."""
+    columns = [(name, pa.large_binary() if name in media else pa.string()) for name in names]
+    return pa.schema([*columns, *((_WORDS + name, pa.string()) for name in names if name in media)])
+
 
 def open_table(path: Path) -> pa.Table:
-    """The whole table, memory-mapped; all columns are strings, null is missing. It stays valid when the file is unlinked."""
+    """The whole table, memory-mapped; null is missing. It stays valid when the file is unlinked."""
+    table = _mapped(path)
+    return table.select([name for name in table.column_names if not name.startswith(_WORDS)])
+
+
+def open_words(path: Path) -> pa.Table:
+    """The same with strings alone: each file is its description."""
+    table = _mapped(path)
+    names = [name for name in table.column_names if not name.startswith(_WORDS)]
+    return table.select([_WORDS + name if _WORDS + name in table.column_names else name for name in names]).rename_columns(names)
+
+
+def _mapped(path: Path) -> pa.Table:
     with pa.memory_map(str(path)) as source:
         return pa.ipc.open_file(source).read_all()
 
@@ -21,3 +47,32 @@ def texts(table: pa.Table, column: str) -> list[str | None]:
     """
     cells: list[str | None] = table.column(column).to_pylist()
     return cells
+
+
+class Files(Sequence[bytes | None]):
+    """The files in one column, None where missing; each is copied out of the mapped table when it is asked for and not before."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    @overload
+    def __getitem__(self, row: int) -> bytes | None: ...
+    @overload
+    def __getitem__(self, row: slice) -> Files: ...
+    def __getitem__(self, row: int | slice) -> bytes | Files | None:
+        if isinstance(row, slice):
+            return Files(self._column[row])
+        content: bytes | None = self._column[row].as_py()
+        return content
+
+
+def cells(table: pa.Table, column: str) -> Files:
+    """The cells of a column of images or recordings, in the order of the rows.
+
+    Raises:
+        KeyError: there is no such column.
+    """
+    return Files(table.column(column))

@@ -140,7 +140,9 @@ def _run(prefix: Prefix, encoded: Encoded, rows: NDArray[np.int64], batch: Batch
     halves = [_run(prefix, encoded, part, encoded.batch(part), halved) for part in (rows[:middle], rows[middle:])]
     longest = [max(each.shape[axis] for each in halves) for axis in range(1, halves[0].ndim)]
     # the half without the longest row is shorter; what is beyond a row's own length is never read
-    return np.concatenate([np.pad(each, [(0, 0), *((0, most - size) for most, size in zip(longest, each.shape[1:], strict=True))]) for each in halves])
+    return np.concatenate(
+        [np.pad(each, [(0, 0), *((0, most - size) for most, size in zip(longest, each.shape[1:], strict=True))]) for each in halves]
+    )
 
 
 class _Keeper:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.data.images import open_image
+from headstart.data.recordings import seconds_of
 from headstart.engine.artifacts import Artifact, TaskEntry
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.backbones.merging import merged
@@ -19,12 +21,9 @@ from headstart.engine.features import computed_parts
 from headstart.engine.heads import HEADS
 from headstart.engine.prefix import Prefix
 from headstart.engine.tasks import TASKS
-from headstart.data.images import open_image
-from headstart.data.recordings import seconds_of
 from headstart.errors import BadInput, EngineFault, closest, invalid_field, listing, quote
 from headstart.specs.backbones import Modality
 from headstart.specs.predictions import Classification, PredictedRow, PredictionWarning
-
 
 CHECKS: Mapping[Modality, Callable[[bytes], object]] = {"image": open_image, "audio": seconds_of}
 """What refuses a file before its batch is made, so that a stranger's broken one is named."""
@@ -131,9 +130,7 @@ class Predictor:
         """Run f."""
         encoded = self._preprocessor.encode(examples, self.manifest.max_tokens)
         parts = list(
-            computed_parts(
-                self._prefix, encoded, np.arange(len(examples)), self.manifest.batch_tokens, alike=self._preprocessor.alike
-            )
+            computed_parts(self._prefix, encoded, np.arange(len(examples)), self.manifest.batch_tokens, alike=self._preprocessor.alike)
         )
         features = np.empty((len(examples), parts[0][1].shape[1]), np.float32)
         for rows, values in parts:

@@ -25,7 +25,6 @@ from headstart.engine.suffix import cut_of, make_suffix
 from headstart.errors import quote
 from headstart.specs.plans import INPUT
 
-
 _UNITS = {"text": "tokens", "image": "patches of 16 × 16", "audio": "fiftieths of a second"}
 
 
@@ -86,9 +85,7 @@ def choose_precision(context: Context, examples: Sequence[Example]) -> Precision
         lambda: measured_once(
             context.cache_root,
             about,
-            lambda: measure_prefix(
-                module, context.backbone.preprocessor, context.layer, pooling, examples, context.limit, context.clock
-            ),
+            lambda: measure_prefix(module, context.backbone.preprocessor, context.layer, pooling, examples, context.limit, context.clock),
         ),
     )
     numbers = (
@@ -179,8 +176,8 @@ def _log_features(context: Context, found: Features | Extraction) -> None:
     if not found.rows_computed:
         context.reporter.log(f"Features: all {found.rows_reused:,} rows were known.")
         return
-    per_second = 1 / max(found.seconds, 1e-6)
-    speed = f"{found.rows_computed * per_second:,.0f} rows and {found.units_computed * per_second:,.0f} {_UNITS[context.backbone.anatomy.modality]} a second"
+    per_second, units = 1 / max(found.seconds, 1e-6), _UNITS[context.backbone.anatomy.modality]
+    speed = f"{found.rows_computed * per_second:,.0f} rows and {found.units_computed * per_second:,.0f} {units} a second"
     took = f"{found.rows_computed:,} rows computed in {found.seconds:.1f} s ({speed})"
     context.reporter.log(f"Features: {took}, {found.rows_reused:,} rows reused.")
 

@@ -84,4 +84,3 @@ def _check(table: pa.Table, name: str) -> None:
 
 def _has_split(splits: Sequence[str | None] | None, row: int) -> bool:
     return splits is None or (splits[row] or "").strip() in SPLITS
-

@@ -78,6 +78,7 @@ class Suffix:
         self._computing = {name: module.get_parameter(name).requires_grad_() for name in parameters}
         self._pool = pool_with(cut.pooling, cut.top)
         self._hidden: Tensor | None = None
+        self._made: object = None
         self._seen = seen
         self._maker = _maker(module, cut, seen)
         for layer in cut.below:
@@ -96,7 +97,7 @@ class Suffix:
                 return own_vector(self.module, self._cast(batch)).float()
             return self._pool(self._run(self._cast(batch)), batch.mask if "T" in self.cut.top.output else None)
         finally:
-            self._hidden = None
+            self._hidden = self._made = None
 
     def train(self, *, on: bool) -> None:
         """Dropout of the suffix on or off; the prefix never has any, and norms over batches keep what they know."""
@@ -104,6 +105,7 @@ class Suffix:
         for part in self.module.modules():
             if isinstance(part, _BATCH_NORM):
                 part.eval()
+
     def use_sparse_tables(self) -> None:
         """Let the gradients of embedding tables hold the rows that were read, and no others."""
         tables = {f"{name}.weight": part for name, part in self.module.named_modules() if isinstance(part, nn.Embedding)}
@@ -186,14 +188,16 @@ class Suffix:
         """What a layer below the boundary does: hand on the cached hidden state where its own output has that shape, else zeros."""
         seen, boundary = self._seen[layer.name], self.cut.below[-1]
         part = find_layer(self.module, layer.name)
-        runs = type(part).forward.__get__(part) if layer.name == self._maker else None
+        makes = type(part).forward.__get__(part) if layer.name == self._maker else None
+        follows = self._maker is not None and layer.name.rpartition(".")[0] == self._maker.rpartition(".")[0]
 
         def forward(*args: object, **kwargs: object) -> object:
             assert self._hidden is not None  # noqa: S101 - a suffix above a boundary is fed
-            if runs is not None:
+            if makes is not None:
                 with torch.no_grad():
-                    return with_first(runs(self._hidden, *args[1:], **kwargs), self._hidden)
-            return with_first(seen, self._hidden if layer.output == boundary.output else self._unread(seen))
+                    self._made = makes(self._hidden, *args[1:], **kwargs)
+            hidden = self._hidden if layer.output == boundary.output else self._unread(seen)
+            return with_first(self._made if follows else seen, hidden)
 
         return forward
 

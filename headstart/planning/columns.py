@@ -72,7 +72,9 @@ def _input(task: Task, number: int, name: str, column_name: str, profile: Datase
     modality = task.type.partition("-")[0]
     if (modality if modality in FILES else None) != (column.type if column.type in FILES else None):
         right = [each.name for each in profile.columns if (each.type == modality if modality in FILES else each.type not in FILES)]
-        hint = f"Columns that do: {listing(right)}." if right else f"Upload them as a zip, or state the type {quote(modality)} in its schema."
+        hint = (
+            f"Columns that do: {listing(right)}." if right else f"Upload them as a zip, or state the type {quote(modality)} in its schema."
+        )
         kind = "text" if modality == "text" else f"{modality} files"
         raise invalid_field(pointer, f"The column {quote(column.name)} holds {column.type}; {task.type} needs {kind}.", hint)
     if column.missing >= profile.rows:

@@ -99,7 +99,11 @@ def make_plan(
         dtype=work.dtype,
         batch_tokens=work.batch_tokens,
         estimate=estimated,
-        warnings=[*_row_warnings(rows, first, profile, spec.evaluation), *_text_warnings(spec, first, max_tokens), *_label_warnings(columns)],
+        warnings=[
+            *_row_warnings(rows, first, profile, spec.evaluation),
+            *_text_warnings(spec, first, max_tokens),
+            *_label_warnings(columns),
+        ],
     )
 
 

@@ -78,7 +78,10 @@ class ImageInput(View):
     type: Literal["image"] = "image"
     size: tuple[int, int] = Field(description="Height and width of what the network sees.", examples=[[224, 224]])
     resize: list[int] = Field(
-        min_length=1, max_length=2, description="[shorter edge], or [height, width]; the middle of `size` is cut out of it.", examples=[[256]]
+        min_length=1,
+        max_length=2,
+        description="[shorter edge], or [height, width]; the middle of `size` is cut out of it.",
+        examples=[[256]],
     )
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"]
     mean: tuple[float, float, float] = Field(description="Of pixels from 0 to 1.")

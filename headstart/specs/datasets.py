@@ -10,11 +10,24 @@ from pydantic import Field
 from headstart.specs.fields import Moment, View
 from headstart.specs.problems import Failure
 
-Format = Literal["csv", "tsv", "jsonl", "parquet"]
+Format = Literal["csv", "tsv", "jsonl", "parquet", "zip"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-ENDINGS: Mapping[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+ENDINGS: Mapping[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".zip": "zip",
+}
 """What a file's name tells, in lower case."""
-ColumnType = Literal["text", "category", "number"]
+MAGIC: Mapping[bytes, Format] = {b"PK\x03\x04": "zip", b"PAR1": "parquet"}
+"""What a file's first four bytes tell where its name tells nothing."""
+ColumnType = Literal["text", "category", "number", "image", "audio"]
+COLUMN_TYPES: tuple[ColumnType, ...] = get_args(ColumnType)
+MediaType = Literal["image", "audio"]
+"""Types of the columns whose cells are files."""
+MEDIA_TYPES: tuple[MediaType, ...] = get_args(MediaType)
 DatasetStatus = Literal["pending", "validating", "ready", "invalid"]
 
 
@@ -54,7 +67,8 @@ class Row(View):
     object: Literal["row"]
     row: int = Field(description="Counted from 1.", examples=[17])
     values: dict[str, str | None] = Field(
-        description="By column; null where it is missing.", examples=[{"review": "great film", "label": "pos"}]
+        description="By column; null where it is missing. A file is described in words: `PNG image, 640×480, 12,034 bytes`.",
+        examples=[{"review": "great film", "label": "pos"}],
     )
     cut: list[str] = Field(description="Columns whose value is longer than what is shown.")
 
@@ -66,9 +80,11 @@ class ColumnProfile(View):
     type: ColumnType
     missing: int
     distinct: int
-    longest: int = Field(description="Characters of the longest value.")
-    mean_length: float = Field(description="Mean characters of the values that are there.")
+    longest: int = Field(description="Characters of the longest value; of images and audio: bytes.")
+    mean_length: float = Field(description="Mean characters of the values that are there; of images and audio: bytes.")
     values: dict[str, int] | None
+    mean_seconds: float | None = Field(default=None, description="Of audio: mean seconds of the recordings that are there.")
+    mean_pixels: float | None = Field(default=None, description="Of images: mean pixels of those that are there.")
 
 
 class Profile(View):

@@ -112,7 +112,9 @@ class FeatureExtraction(Input):
         description="Whose output to take; null: the last hidden state.",
         examples=["encoder.layer.4"],
     )
-    pooling: Pooling = Field(default="mean", description="From the vectors of all tokens, frames or places to one; `flatten` keeps every number.")
+    pooling: Pooling = Field(
+        default="mean", description="From the vectors of all tokens, frames or places to one; `flatten` keeps every number."
+    )
     head: Head = Field(default_factory=LinearHead)
 
 
@@ -131,7 +133,9 @@ class FineTuning(Input):
     )
     frozen: Patterns | None = Field(default=None, description="The same, for what stays as it is; everything else learns.")
     top_layers: int | None = Field(default=None, ge=1, le=1000, description="The upper layers that learn.", examples=[2])
-    pooling: Pooling = Field(default="mean", description="From the vectors of all tokens, frames or places to one; `flatten` keeps every number.")
+    pooling: Pooling = Field(
+        default="mean", description="From the vectors of all tokens, frames or places to one; `flatten` keeps every number."
+    )
     head: Head = Field(
         default_factory=lambda: LinearHead(solver=None),
         description="A linear head with the solver `lbfgs` starts where solving on the pretrained features ends.",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
-Medium = Literal["image", "audio"]
+from headstart.specs.datasets import MediaType
 
-_BEGINNINGS: Mapping[bytes, Medium] = {
+_BEGINNINGS: Mapping[bytes, MediaType] = {
     b"\x89PNG\r\n\x1a\n": "image",
     b"\xff\xd8\xff": "image",  # JPEG
     b"GIF87a": "image",
@@ -19,7 +18,7 @@ _BEGINNINGS: Mapping[bytes, Medium] = {
     b"OggS": "audio",
     b"ID3": "audio",  # MP3 with a tag
 }
-_CHUNKED: Mapping[tuple[bytes, bytes], Medium] = {
+_CHUNKED: Mapping[tuple[bytes, bytes], MediaType] = {
     (b"RIFF", b"WEBP"): "image",
     (b"RIFF", b"WAVE"): "audio",
     (b"RF64", b"WAVE"): "audio",
@@ -29,7 +28,7 @@ _CHUNKED: Mapping[tuple[bytes, bytes], Medium] = {
 """By the first four bytes and those after the length."""
 
 
-def medium_of(content: bytes) -> Medium | None:
+def medium_of(content: bytes) -> MediaType | None:
     """What a file is, as far as its first bytes tell; None when they tell nothing."""
     chunked = _CHUNKED.get((content[:4], content[8:12]))
     if chunked is not None:

@@ -10,12 +10,16 @@ from typing import Any
 import httpx
 import pytest
 
+from headstart.blobs.local import file_sha256
+from headstart.data.limits import ReadLimits
+from headstart.data.reading import InvalidDataset, read_dataset
 from headstart.specs.datasets import ENDINGS, FORMATS, RowProblem
 from headstart.specs.ids import new_id
 from headstart.specs.problems import Failure
 from headstart.store import datasets
 from headstart.store.tables import Dataset
 from tests.app.service import Running, problem
+from tests.data.media_files import archive, image
 
 ROWS = b"review,label\nfine,pos\ndull,neg\n"
 
@@ -74,6 +78,7 @@ def test_a_name_uploaded_again_is_the_next_version(writer: httpx.Client):
         ("a.JSONL", None, "jsonl"),
         ("a.ndjson", None, "jsonl"),
         ("a.parquet", None, "parquet"),
+        ("a.ZIP", None, "zip"),
         ("a.txt", "csv", "csv"),
         ("a.csv", "jsonl", "jsonl"),
     ],
@@ -81,6 +86,15 @@ def test_a_name_uploaded_again_is_the_next_version(writer: httpx.Client):
 def test_the_format_is_what_is_stated_or_what_the_name_tells(writer: httpx.Client, filename: str, stated: str | None, format_: str):
     data = {} if stated is None else {"format": stated}
     assert upload(writer, filename=filename, data=data).json()["format"] == format_
+
+
+@pytest.mark.parametrize(("head", "format_"), [(b"PK\x03\x04", "zip"), (b"PAR1", "parquet")])
+def test_a_name_that_tells_nothing_leaves_it_to_the_first_bytes(writer: httpx.Client, head: bytes, format_: str):
+    content = head + os.urandom(10_000)
+    made = upload(writer, content, filename="data").json()
+    assert (made["format"], made["bytes"], made["sha256"]) == (format_, len(content), hashlib.sha256(content).hexdigest())
+    assert upload(writer, head, filename="data", data={"format": "csv"}).json()["format"] == "csv"
+    assert upload(writer, head[:3], filename="data").status_code == 422
 
 
 def test_every_format_can_be_told_from_a_files_name():
@@ -115,7 +129,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "an unknown format": (parts(NAME, ("name=format", b"feather"), FILE), 422, "invalid_field", "/format"),
     "a name without a format": (parts(NAME, ('name="file"; filename="data"', ROWS)), 422, "invalid_field", "/format"),
     "a file without a name": (parts(NAME, ('name="file"', ROWS)), 422, "invalid_field", "/format"),
-    "a schema of another kind": (parts(NAME, ("name=schema", b'{"label":"image"}'), FILE), 422, "invalid_field", "/schema/label"),
+    "a schema of another kind": (parts(NAME, ("name=schema", b'{"label":"video"}'), FILE), 422, "invalid_field", "/schema/label"),
     "a schema that is a list": (parts(NAME, ("name=schema", b"[]"), FILE), 422, "invalid_field", "/schema"),
     "a schema that is not JSON": (parts(NAME, ("name=schema", b"{"), FILE), 400, "malformed_json", None),
     "a schema with NaN": (parts(NAME, ("name=schema", b'{"a":NaN}'), FILE), 422, "invalid_field", "/schema/a"),
@@ -306,3 +320,67 @@ def test_rows_of_a_dataset_that_is_still_being_read_are_409(writer: httpx.Client
         response = writer.get(f"/v1/datasets/{made['id']}/{part}")
         assert problem(response)["code"] == "dataset_not_ready"
         assert response.headers["retry-after"] == "1"
+
+
+def read(running: Running, dataset_id: str) -> None:
+    """What a worker does with an upload, without the worker."""
+    blobs = running.services.blobs
+    with running.services.database.write() as session:
+        row = session.get_one(Dataset, dataset_id)
+        target = blobs.path(datasets.table_key(row.id, row.epoch))
+        target.parent.mkdir(parents=True)
+        try:
+            source = blobs.path(datasets.upload_key(row.id))
+            profile = read_dataset(source, target, format=row.format, types=row.types, limits=ReadLimits())  # type: ignore[arg-type]
+            datasets.mark_read(row, profile.model_copy(update={"table_sha256": file_sha256(target)}))
+        except InvalidDataset as error:
+            datasets.mark_invalid(row, error.failure, error.problems, error.problem_count)
+
+
+def test_a_zip_of_images_becomes_rows_that_are_described_and_a_profile(running: Running, writer: httpx.Client):
+    files = {"train/cat/1.png": image(1, (640, 480)), "train/dog/1.jpg": image(2, (30, 10), "JPEG"), "test/cat/2.png": image(3)}
+    made = upload(writer, archive(files), filename="pets.zip").json()
+    assert (made["status"], made["format"]) == ("pending", "zip")
+    read(running, made["id"])
+    seen = writer.get(f"/v1/datasets/{made['id']}").json()
+    assert (seen["status"], seen["rows"], seen["error"]) == ("ready", 3, None)
+    assert seen["columns"] == [
+        {"name": "image", "type": "image", "missing": 0, "distinct": 3},
+        {"name": "label", "type": "text", "missing": 0, "distinct": 2},
+        {"name": "split", "type": "text", "missing": 0, "distinct": 2},
+    ]
+    rows = writer.get(f"/v1/datasets/{made['id']}/rows", params={"limit": 2}).json()
+    sizes = [len(content) for content in files.values()]
+    assert [row["values"] for row in rows["data"]] == [
+        {"image": f"PNG image, 640×480, {sizes[0]:,} bytes", "label": "cat", "split": "train"},
+        {"image": f"JPEG image, 30×10, {sizes[1]} bytes", "label": "dog", "split": "train"},
+    ]
+    profile = writer.get(f"/v1/datasets/{made['id']}/profile").json()
+    assert profile["columns"][0] == {
+        "name": "image",
+        "type": "image",
+        "missing": 0,
+        "distinct": 3,
+        "longest": max(sizes),
+        "mean_length": sum(sizes) / 3,
+        "values": None,
+        "mean_seconds": None,
+        "mean_pixels": (640 * 480 + 300 + 12) / 3,
+    }
+    assert profile["columns"][1]["mean_pixels"] is None
+
+
+def test_a_zip_with_a_damaged_image_is_invalid_and_says_where(running: Running, writer: httpx.Client):
+    made = upload(writer, archive({"cat/1.png": image(1), "dog/2.png": image(2)[:40]}), filename="pets.zip").json()
+    read(running, made["id"])
+    seen = writer.get(f"/v1/datasets/{made['id']}").json()
+    assert (seen["status"], seen["problem_count"], seen["error"]["code"]) == ("invalid", 1, "bad_image")
+    found = writer.get(f"/v1/datasets/{made['id']}/problems").json()["data"]
+    assert found == [
+        {
+            "row": 2,
+            "column": "image",
+            "code": "bad_image",
+            "message": "Row 2, the file 'dog/2.png': The image cannot be read: it is damaged or cut off.",
+        }
+    ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +39,25 @@ def test_upload_of_rows_sends_them_as_jsonl(client: Headstart, service: Service)
     parts = dict(form(service.seen[0]))
     assert parts["format"] == b"jsonl"
     assert [json.loads(line) for line in parts["file"].splitlines()] == [{"text": f"naïve\n{n}", "label": None} for n in range(3)]
+
+
+def test_upload_of_a_folder_sends_it_as_a_zip_without_hidden_files(client: Headstart, service: Service, tmp_path: Path):
+    for name in ("cat/1.png", "dog/2.png", ".git/config", "dog/.DS_Store"):
+        path = tmp_path / "My Pets" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    row = client.upload(tmp_path / "My Pets")
+    parts = dict(form(service.seen[0]))
+    assert (row.name, parts["name"], parts["format"]) == ("my-pets", b"my-pets", b"zip")
+    with zipfile.ZipFile(io.BytesIO(parts["file"])) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {"cat/1.png": b"cat/1.png", "dog/2.png": b"dog/2.png"}
+
+
+def test_a_folder_of_nothing_is_refused_and_nothing_is_sent(client: Headstart, service: Service, tmp_path: Path):
+    (tmp_path / "empty" / ".hidden").mkdir(parents=True)
+    with pytest.raises(BadInput, match="The folder 'empty' has no files"):
+        client.upload(tmp_path / "empty")
+    assert service.seen == []
 
 
 @pytest.mark.parametrize("bad", [{"x": float("nan")}, {"x": object()}, {"x": "\ud800"}])
@@ -142,7 +164,7 @@ def test_adapt_to_columns_of_two_kinds_is_refused_before_anything_is_sent(client
 
 
 def with_columns(**types: Any) -> Dataset:
-    columns = [Column.model_construct(name=name, type=kind, missing=0, distinct=9) for name, kind in types.items()]
+    columns = [Column(name=name, type=kind, missing=0, distinct=9) for name, kind in types.items()]
     return Dataset.model_validate(dataset()).model_copy(update={"columns": columns})
 
 

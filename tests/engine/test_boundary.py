@@ -9,16 +9,19 @@ import torch
 from torch import nn
 
 from headstart.engine.backbones.loading import Backbone
-from headstart.engine.batches import collate, tokenise
-from headstart.engine.boundary import run_prefix
+from headstart.engine.boundary import run_prefix as run_layers
 from headstart.errors import BadInput, EngineFault
+from tests.engine import samples
+from tests.engine.samples import TEXTS
 from tests.engine.tiny import LAYERS, MODEL_TYPES
-
-TEXTS = ["good film", "the plot was very dull and it was not good", "x"]
 
 
 def batch_for(backbone: Backbone) -> dict[str, torch.Tensor]:
-    return collate(tokenise(backbone.tokenizer, TEXTS, 16).ids, backbone.tokenizer.pad_token_id)
+    return samples.batch_for(backbone).tensors
+
+
+def run_prefix(module: nn.Module, layer: str, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+    return run_layers(module, [layer], tensors)[0]
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
@@ -79,7 +82,7 @@ def test_layer_that_the_forward_pass_never_reaches_is_said():
 
 def test_threads_that_share_a_model_see_their_own_capture_only(tiny):
     texts = {0: ["good"], 1: ["the plot was dull"]}
-    batches = {number: collate(tokenise(tiny.tokenizer, text, 16).ids, 1) for number, text in texts.items()}
+    batches = {number: samples.batch_for(tiny, text).tensors for number, text in texts.items()}
     expected = {number: run_prefix(tiny.module, "encoder.layer.1", batch) for number, batch in batches.items()}
     wrong: list[int] = []
 
@@ -93,3 +96,9 @@ def test_threads_that_share_a_model_see_their_own_capture_only(tiny):
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_several_layers_come_from_one_pass(tiny):
+    names = ["encoder.layer.2", "embeddings", "encoder.layer.2"]
+    found = run_layers(tiny.module, names, batch_for(tiny))
+    assert all(torch.equal(each, run_prefix(tiny.module, name, batch_for(tiny))) for each, name in zip(found, names, strict=True))

@@ -16,9 +16,11 @@ from headstart.engine.cache import FeatureCache
 from headstart.engine.features import Features, Progress, extract
 from headstart.engine.prefix import Prefix
 from headstart.errors import EngineFault
+from headstart.specs.backbones import Layer
 from tests.engine.conftest import reviews
 from tests.engine.test_cache import KEY
 
+LAYER = [Layer(object="layer", name="layer", index=0, parameters=4000, output=["T", 4], axes=["T", "D"], boundary=True)]
 TEXTS = [text for text, _ in reviews(120)]
 
 
@@ -43,8 +45,8 @@ def features(
     clock: Callable[[], float] = time.monotonic,
     batch_tokens: int = 128,
 ) -> Features:
-    prefix = prefix or Prefix(backbone.module, "encoder.layer.1", "mean", "float32")
-    return extract(prefix, backbone.tokenizer, texts, max_tokens=32, batch_tokens=batch_tokens, cache=cache, clock=clock, progress=progress)
+    prefix = prefix or Prefix(backbone.module, [backbone.anatomy.layer("encoder.layer.1")], "mean", "float32")
+    return extract(prefix, backbone.preprocessor, texts, limit=32, batch_tokens=batch_tokens, cache=cache, clock=clock, progress=progress)
 
 
 def test_rows_come_in_the_order_of_the_texts(tiny):
@@ -108,14 +110,14 @@ class Crowded(nn.Module):
         self.most, self.value = most, value
         self.layer = nn.Embedding(1000, 4)
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor) -> Any:
         if len(input_ids) > self.most:
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
         return self.layer(input_ids * 0) * self.value
 
 
 def test_batch_that_is_too_large_for_memory_runs_in_halves(tiny):
-    small, large = (Prefix(Crowded(most), "layer", "mean", "float32") for most in (2, 1000))
+    small, large = (Prefix(Crowded(most), LAYER, "mean", "float32") for most in (2, 1000))
     small.module.load_state_dict(large.module.state_dict())
     got = features(tiny, TEXTS, prefix=small).values
     assert np.allclose(got, features(tiny, TEXTS, prefix=large).values)
@@ -123,31 +125,31 @@ def test_batch_that_is_too_large_for_memory_runs_in_halves(tiny):
 
 def test_row_that_does_not_fit_alone_is_out_of_memory(tiny):
     class Full(Crowded):
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor) -> Any:
             raise torch.OutOfMemoryError
 
     with pytest.raises(EngineFault) as fault:
-        features(tiny, TEXTS, prefix=Prefix(Full(0), "layer", "mean", "float32"))
+        features(tiny, TEXTS, prefix=Prefix(Full(0), LAYER, "mean", "float32"))
     assert fault.value.code == "out_of_memory"
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory(tiny):
     class Broken(Crowded):
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor) -> Any:
             raise RuntimeError("shapes do not fit")
 
     with pytest.raises(RuntimeError, match="shapes do not fit"):
-        features(tiny, TEXTS, prefix=Prefix(Broken(9), "layer", "mean", "float32"))
+        features(tiny, TEXTS, prefix=Prefix(Broken(9), LAYER, "mean", "float32"))
 
 
 def test_numbers_that_are_not_finite_are_refused_and_not_kept(tiny, tmp_path):
     class Diverging(Crowded):
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor) -> Any:
             return self.layer(input_ids * 0 + 1)
 
     model = Diverging(9)
     nn.init.constant_(model.layer.weight, float("inf"))
     with pytest.raises(EngineFault) as fault:
-        features(tiny, TEXTS, FeatureCache(tmp_path, KEY), prefix=Prefix(model, "layer", "mean", "float32"))
+        features(tiny, TEXTS, FeatureCache(tmp_path, KEY), prefix=Prefix(model, LAYER, "mean", "float32"))
     assert fault.value.code == "diverged"
     assert not FeatureCache(tmp_path, KEY).lookup(np.zeros((1, 32), np.uint8))[1].any()

@@ -7,10 +7,10 @@ import time
 import pytest
 import torch
 
-from headstart.engine.batches import collate, tokenise
 from headstart.engine.boundary import run_prefix
 from headstart.engine.precision import LEAST_SPEEDUP, MOST_RELATIVE_ERROR, Measurement, choose, measure_prefix, measured_once
 from headstart.engine.prefix import Prefix, in_dtype
+from tests.engine.samples import batch_for
 
 ABOUT = {"backbone_sha256": "b", "boundary": "encoder.layer.2"}
 
@@ -55,11 +55,11 @@ def test_damaged_measurement_is_made_again(tmp_path):
 def test_cast_copy_is_as_near_to_float32_as_autocast_is(backbones, model_type):
     backbone = backbones(model_type)
     layer = backbone.anatomy.default_layer
-    batch = collate(tokenise(backbone.tokenizer, ["good film", "the plot was dull"], 16).ids, 1)
-    exact = run_prefix(backbone.module, layer, batch)
+    batch = batch_for(backbone, ["good film", "the plot was dull"]).tensors
+    (exact,) = run_prefix(backbone.module, [layer], batch)
     copy = in_dtype(backbone.module, torch.bfloat16)
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        theirs, ours = (run_prefix(module, layer, batch).float() for module in (backbone.module, copy))
+        theirs, ours = (run_prefix(module, [layer], batch)[0].float() for module in (backbone.module, copy))
     assert 0 < (ours - exact).norm() <= 1.2 * (theirs - exact).norm()
     assert all(parameter.dtype is torch.float32 for parameter in backbone.module.parameters())
 
@@ -72,13 +72,14 @@ def test_cast_copy_shares_the_embeddings_and_is_made_once(tiny):
 
 
 def test_features_are_float32_in_either_dtype(tiny):
-    batch = collate(tokenise(tiny.tokenizer, ["good film"], 16).ids, 1)
-    exact, reduced = (Prefix(tiny.module, "encoder.layer.1", "mean", dtype).features(batch) for dtype in ("float32", "bfloat16"))
+    batch, layers = batch_for(tiny, ["good film"]), [tiny.anatomy.layer("encoder.layer.1")]
+    exact, reduced = (Prefix(tiny.module, layers, "mean", dtype).features(batch) for dtype in ("float32", "bfloat16"))
     assert exact.dtype is reduced.dtype is torch.float32
     assert 0 < (exact - reduced).norm() / exact.norm() < 0.05
 
 
 def test_measurement_compares_the_two_on_the_texts_given(tiny):
-    measured = measure_prefix(tiny.module, tiny.tokenizer, "encoder.layer.1", "mean", ["good film", "dull"], 16, time.perf_counter)
+    layer = tiny.anatomy.layer("encoder.layer.1")
+    measured = measure_prefix(tiny.module, tiny.preprocessor, layer, "mean", ["good film", "dull"], 16, time.perf_counter)
     assert measured.speedup > 0
     assert 0 < measured.relative_error < 0.05

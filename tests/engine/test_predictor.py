@@ -18,6 +18,11 @@ from tests.engine.conftest import World, reviews
 
 TEXTS = ["great film", "the book was dull", " ", "", "was it very bad", "good " * 200, "loved it 😀"]
 
+
+def named(texts):
+    return [{"text": text} for text in texts]
+
+
 REBUILD = """
 import json, sys
 from pathlib import Path
@@ -29,7 +34,7 @@ from headstart.specs.backbones import Anatomy
 asked = json.load(sys.stdin)
 torch.set_num_threads(2)
 backbone = load_backbone(Path(asked["backbone"]), Anatomy.model_validate(asked["anatomy"]))
-rows, tokens = Predictor(backbone, load_artifact(Path(asked["artifact"]))).predict(asked["texts"])
+rows, tokens = Predictor(backbone, load_artifact(Path(asked["artifact"]))).predict(named([{"text": text} for text in asked["texts"])])
 scores = [[(score.label, score.score.hex()) for score in row.outputs["sentiment"].scores] for row in rows]
 print(json.dumps({"scores": scores, "tokens": tokens}))
 """
@@ -49,7 +54,7 @@ def predictor(tiny, artifacts):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_new_process_rebuilds_the_same_answers_bit_for_bit(tiny, artifacts, dtype):
-    rows, tokens = Predictor(tiny, load_artifact(artifacts[dtype])).predict(TEXTS)
+    rows, tokens = Predictor(tiny, load_artifact(artifacts[dtype])).predict(named(TEXTS))
     asked = {
         "backbone": str(tiny.folder),
         "anatomy": tiny.anatomy.model_dump(mode="json"),
@@ -64,43 +69,43 @@ def test_new_process_rebuilds_the_same_answers_bit_for_bit(tiny, artifacts, dtyp
 
 
 def test_answers_come_in_the_order_of_the_texts(predictor):
-    rows, tokens = predictor.predict(TEXTS)
-    alone = [predictor.predict([text]) for text in TEXTS]
+    rows, tokens = predictor.predict(named(TEXTS))
+    alone = [predictor.predict(named([text])) for text in TEXTS]
     for row, (expected, _) in zip(rows, alone, strict=True):
         assert row.outputs["sentiment"].score == pytest.approx(expected[0].outputs["sentiment"].score, abs=1e-5)
     assert tokens == sum(count for _, count in alone)
 
 
 def test_answers_have_the_shape_of_the_contract(predictor):
-    for row in predictor.predict(TEXTS)[0]:
+    for row in predictor.predict(named(TEXTS))[0]:
         assert PredictedRow.model_validate(row.model_dump()) == row
 
 
 def test_model_has_learnt_what_the_labels_say(predictor):
-    rows, _ = predictor.predict(["the film was good", "the film was bad"])
+    rows, _ = predictor.predict(named(["the film was good", "the film was bad"]))
     assert [row.outputs["sentiment"].label for row in rows] == ["pos", "neg"]
 
 
 def test_cut_text_is_answered_with_a_warning(predictor, tiny):
-    rows, _ = predictor.predict(["good film", "good " * 200])
+    rows, _ = predictor.predict(named(["good film", "good " * 200]))
     assert rows[0].warnings == []
     assert [warning.code for warning in rows[1].warnings] == ["truncated"]
-    assert str(tiny.anatomy.max_tokens) in rows[1].warnings[0].message
+    assert str(tiny.anatomy.input.max_tokens) in rows[1].warnings[0].message
 
 
 def test_blank_text_is_answered(predictor):
-    rows, _ = predictor.predict(["  \t ", ""])
+    rows, _ = predictor.predict(named(["  \t ", ""]))
     assert all(0 < row.outputs["sentiment"].score <= 1 for row in rows)
 
 
 def test_top_k_and_tasks_are_followed(predictor):
-    rows, _ = predictor.predict(["good"], top_k=1, tasks=["sentiment"])
+    rows, _ = predictor.predict(named(["good"]), top_k=1, tasks=["sentiment"])
     assert len(rows[0].outputs["sentiment"].scores) == 1
 
 
 def test_task_that_the_model_does_not_have_is_refused_with_the_closest(predictor):
     with pytest.raises(BadInput, match="sentiment"):
-        predictor.predict(["good"], tasks=["sentimnet"])
+        predictor.predict(named(["good"]), tasks=["sentimnet"])
 
 
 def test_models_on_one_prefix_share_one_pass(tiny, artifacts, predictor):
@@ -108,11 +113,17 @@ def test_models_on_one_prefix_share_one_pass(tiny, artifacts, predictor):
     assert other.shares == predictor.shares
     assert Predictor(tiny, load_artifact(artifacts["bfloat16"])).shares != predictor.shares
     embedded = predictor.embed(TEXTS)
-    assert other.answer(embedded, other.select(None), None) == predictor.predict(TEXTS)[0]
-    assert len(embedded.features) == len(embedded.tokens) == len(TEXTS)
+    assert other.answer(embedded, other.select(None), None) == predictor.predict(named(TEXTS))[0]
+    assert len(embedded.features) == len(embedded.units) == len(TEXTS)
     assert embedded.features.dtype == np.float32
 
 
 def test_artifact_of_another_backbone_is_refused(backbones, artifacts):
     with pytest.raises(EngineFault, match="another backbone"):
         Predictor(backbones("distilbert"), load_artifact(artifacts["float32"]))
+
+
+def test_inputs_of_other_names_are_refused_with_those_the_model_has(predictor):
+    with pytest.raises(BadInput, match="reads text") as refused:
+        predictor.predict([{"text": "good"}, {"image": b"1"}])
+    assert refused.value.faults[0].pointer == "/inputs/1"

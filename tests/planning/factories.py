@@ -29,7 +29,7 @@ def dataset(*columns: ColumnProfile, rows: int = 2000) -> DatasetProfile:
     return DatasetProfile(rows=rows, columns=list(columns), problems=[], problem_count=0)
 
 
-def anatomy(**overrides: Any) -> Anatomy:
+def anatomy(*, max_tokens: int = 512, **overrides: Any) -> Anatomy:
     names = ["embeddings", *[f"encoder.layer.{number}" for number in range(6)], "pooler"]
     layers = [
         Layer(object="layer", name=name, index=index, parameters=1774464, output=["T", 384], axes=["T", "D"], boundary=True)
@@ -40,7 +40,7 @@ def anatomy(**overrides: Any) -> Anatomy:
         "architecture": "BertModel",
         "model_type": "bert",
         "library": "transformers",
-        "input": TextInput(vocabulary=30522, max_tokens=512, segments=True),
+        "input": TextInput(vocabulary=30522, max_tokens=max_tokens, segments=True),
         "license": "MIT",
         "sha256": "0" * 64,
         "bytes": 90868376,
@@ -48,11 +48,11 @@ def anatomy(**overrides: Any) -> Anatomy:
         "parameters": 22713216,
         "width": 384,
         "layers": layers,
+        "layer_positions": dict.fromkeys(names, 1.0),
+        "linear": [f"{name}.dense" for name in names],
         "layer_flops": {name: 0.0 if name in {"embeddings", "pooler"} else 3.6e6 for name in names},
-        "layer_positions": {name: 1 / 64 if name == "pooler" else 1.0 for name in names},
         "default_layer": "encoder.layer.5",
         "has_pooler": True,
-        "linear": [f"{name}.dense" for name in names],
         "tensors": [Tensor(name=f"{name}.dense.weight", shape=[384, 384]) for name in names],
     }
     return Anatomy(**{**fields, **overrides})

@@ -9,6 +9,7 @@ import pytest
 
 from headstart.errors import BadInput, Fault
 from headstart.planning.classes import ordered_classes
+from headstart.specs.backbones import ImageInput
 from headstart.specs.datasets import DatasetProfile
 from tests.planning.factories import HARDWARE, anatomy, column, dataset
 
@@ -152,6 +153,7 @@ def test_classes_that_look_alike_are_warned_of_and_stay_apart(plan):
     }
 
 
+IMAGES = ImageInput(size=(224, 224), resize=[256], interpolation="bicubic", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 TEXT, TARGET, SPLIT = "/tasks/0/inputs/text", "/tasks/0/target", "/evaluation/split_column"
 SPLIT_HINT = "A split column holds train, validation and test; validation may be left out. Without split_column rows are split by seed."
 SMALL_HINT = "Each class needs at least 3 rows: to train, to validate and to test. Add rows of it, or take these out."
@@ -276,7 +278,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], tuple[str, str, str, str | None]]] = {
         ),
     ),
     "an image backbone": (
-        {"backbone": anatomy(modality="image")},
+        {"backbone": anatomy(input=IMAGES)},
         (
             "invalid_field",
             "/backbone",

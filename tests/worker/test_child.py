@@ -7,13 +7,16 @@ import select
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from headstart.data.table import open_table
 from headstart.settings import child_environment
+from tests.data.media_files import archive, image, recording
 from tests.data.parquet_files import repeating, written
 from worker.messages import Message
 from worker.process import ChildProcess
@@ -80,6 +83,9 @@ def test_good_file_becomes_a_table_and_the_reader_ends(reader: ChildProcess, tmp
         ("latin.csv", b"a,b\n\xe9,1\n", "not_utf8"),
         ("cut.parquet", written({"a": ["x"]})[:-20], "parquet_corrupt"),
         ("gigabytes.parquet", repeating(100_000, 10_000, 5), "decoded_too_large"),
+        ("cut.zip", archive({"a/1.png": image(1), "b/2.png": image(2)})[:-5], "archive_corrupt"),
+        ("zeros.zip", archive({"a/1.png": b"\0" * 10**8, "b/2.png": image(2)}, zipfile.ZIP_DEFLATED), "archive_bomb"),
+        ("pixels.zip", archive({"a/1.png": image(1, (9_000, 9_000)), "b/2.png": image(2)}), "image_too_large"),
         ("memory.parquet", repeating(3_000_000, 1_000, 1, store_schema=False), "decoded_too_large"),
     ],
 )
@@ -95,6 +101,19 @@ def test_good_parquet_file_becomes_a_table_in_the_reader(reader: ChildProcess, t
     message = ask(reader, write(tmp_path, "a.parquet", written({"text": ["a", "b"], "words": [["x"], None], "score": [0.5, None]})))
     assert message is not None
     assert [(column["name"], column["missing"]) for column in message["profile"]["columns"]] == [("text", 0), ("words", 1), ("score", 1)]
+
+
+@pytest.mark.parametrize("name", ["image", "audio"])
+def test_large_files_in_an_archive_become_a_table_in_the_reader(reader: ChildProcess, tmp_path: Path, name: str):
+    if name == "image":
+        files = [image(60 * number, (6_000, 6_000), "JPEG") for number in range(4)]
+    else:
+        files = [recording(number, 60, 48_000, kind) for number, kind in enumerate(["WAV", "FLAC", "OGG", "MP3"])]
+    message = ask(reader, write(tmp_path, "a.zip", archive({f"{number % 2}/{number}": file for number, file in enumerate(files)})))
+    assert message is not None
+    assert message["say"] == "done", message
+    assert [(column["name"], column["distinct"]) for column in message["profile"]["columns"]] == [(name, 4), ("label", 2)]
+    assert open_table(tmp_path / "a.arrow").column(name).to_pylist() == files
 
 
 def test_table_larger_than_allowed_is_disk_full_and_leaves_no_table(reader: ChildProcess, tmp_path: Path):

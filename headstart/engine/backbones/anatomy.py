@@ -180,9 +180,7 @@ def _forward(module: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tenso
 Shape = tuple[list[str | int], list[Axis]]
 
 
-def _axes(
-    module: nn.Module, preprocessor: Preprocessor, spec: ModalityInput, seen: _Seen, length: int
-) -> Callable[[str], Shape | None]:
+def _axes(module: nn.Module, preprocessor: Preprocessor, spec: ModalityInput, seen: _Seen, length: int) -> Callable[[str], Shape | None]:
     """What gives the shape of a module's output and what its axes mean; None for what is not a hidden state."""
     shorter = min(SHORTER_PROBE, max(1, length // 2))
     outputs = seen.outputs if isinstance(spec, ImageInput) else _watch(module, preprocessor.sample(shorter, 1, 0)).outputs
@@ -216,9 +214,7 @@ def _meaning(sizes: tuple[int, ...], varying: list[int], spec: ModalityInput) ->
     return None
 
 
-def _layers(
-    module: nn.Module, seen: _Seen, other: Batch, shape_of: Callable[[str], Shape | None]
-) -> Iterator[Layer]:
+def _layers(module: nn.Module, seen: _Seen, other: Batch, shape_of: Callable[[str], Shape | None]) -> Iterator[Layer]:
     """The layers in forward order: modules on the way of the data that ran once and give a hidden state, or one vector in all."""
     candidates = set(_candidates(module, seen.calls))
     index = 0

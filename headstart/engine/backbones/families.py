@@ -139,4 +139,3 @@ def pooled_output(output: Any) -> Tensor | None:  # noqa: ANN401
     """The model's own vector for each example, [B, D], of what `call` gave; None when it makes none."""
     pooled = None if isinstance(output, Tensor) else getattr(output, "pooler_output", None)
     return pooled.flatten(1) if isinstance(pooled, torch.Tensor) else None
-

@@ -253,7 +253,7 @@ def _check_names(module: torch.nn.Module, missing: Iterable[str], unexpected: It
 
 def _check_finite(module: torch.nn.Module) -> None:
     # A sum is finite only when all are, and needs one pass and no mask; an overflow of finite weights is no model either.
-    bad = [name for name, parameter in module.named_parameters() if not math.isfinite(float(parameter.sum()))]
+    bad = [name for name, parameter in module.named_parameters() if not math.isfinite(float(parameter.detach().sum()))]
     if bad:
         raise _invalid(f"{listing(bad, 3)} is not finite")
 
