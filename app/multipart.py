@@ -14,10 +14,12 @@ from python_multipart.multipart import MultipartParser, MultipartState, parse_op
 from headstart.errors import Malformed, TooLarge, UnsupportedMedia
 
 MAX_PARTS = 32
+"""Of a body that holds one file."""
 MAX_FIELD_BYTES = 2**18
 """Of one part that is not a file."""
 MAX_BETWEEN_BYTES = 2**16
-"""Of boundaries, headers and what stands before the first part."""
+"""Of boundaries, headers and what stands before the first part; a body of many parts may have `BETWEEN_BYTES` for each."""
+BETWEEN_BYTES = 2**10
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ def malformed(why: str) -> Malformed:
 class _Collector:
     """What the parser's callbacks have found since it was last asked."""
 
+    most: int
+    code: str
     events: list[Event] = field(default_factory=list)
     parts: int = 0
     between: int = 0
@@ -76,8 +80,8 @@ class _Collector:
 
     def on_part_begin(self) -> None:
         self.parts += 1
-        if self.parts > MAX_PARTS:
-            raise TooLarge("too_large", f"The body has more than {MAX_PARTS} parts.")
+        if self.parts > self.most:
+            raise TooLarge(self.code, f"The body has more than {self.most} parts.")
         self.headers = {}
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -109,14 +113,23 @@ class _Collector:
         yield from events
 
 
-async def read_parts(chunks: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[Event]:
+async def read_parts(
+    chunks: AsyncIterator[bytes], boundary: bytes, *, max_parts: int = MAX_PARTS, code: str = "too_large"
+) -> AsyncIterator[Event]:
     """The parts of a body, in its order.
+
+    Args:
+        chunks: the body.
+        boundary: of its parts.
+        max_parts: more are refused.
+        code: of that refusal.
 
     Raises:
         Malformed: it is not multipart, or it ends before its end.
         TooLarge: too many parts, or too much that belongs to none.
     """
-    collector = _Collector()
+    collector = _Collector(max_parts, code)
+    max_between = max(MAX_BETWEEN_BYTES, max_parts * BETWEEN_BYTES)
     callbacks = {
         name: getattr(collector, name)
         for name in (
@@ -134,7 +147,7 @@ async def read_parts(chunks: AsyncIterator[bytes], boundary: bytes) -> AsyncIter
         async for chunk in chunks:
             collector.between += len(chunk)
             parser.write(chunk)
-            if collector.between > MAX_BETWEEN_BYTES:
+            if collector.between > max_between:
                 raise TooLarge("too_large", "The multipart body has too much beside its parts.")
             for event in collector.taken():
                 yield event

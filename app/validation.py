@@ -80,8 +80,9 @@ def validation_error(errors: Sequence[Raw], scope: Scope) -> BadInput:
 
 
 def _body_model(scope: Scope) -> Any:  # noqa: ANN401 - an annotation, whatever it is
-    body = getattr(scope.get("route"), "body_field", None)
-    return None if body is None else body.field_info.annotation
+    route = scope.get("route")
+    body = getattr(route, "body_field", None)
+    return getattr(route, "body_model", None) if body is None else body.field_info.annotation
 
 
 def _place(raw: Raw, model: Any) -> Place:  # noqa: ANN401

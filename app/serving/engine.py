@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ class Predicts(Protocol):
     """One adapted model, loaded."""
 
     def predict(
-        self, texts: Sequence[str], *, top_k: int | None = None, tasks: Sequence[str] | None = None
+        self, inputs: Sequence[Mapping[str, str | bytes]], *, top_k: int | None = None, tasks: Sequence[str] | None = None
     ) -> tuple[list[PredictedRow], int]: ...
 
 

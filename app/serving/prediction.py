@@ -14,6 +14,7 @@ from anyio import to_thread
 
 from app.services import Services
 from app.serving.engine import Loads, import_engine
+from app.serving.inputs import Given, by_name
 from app.serving.references import References
 from app.serving.residents import Residents
 from headstart.errors import HeadstartError, Overloaded, Unavailable
@@ -55,11 +56,12 @@ class Serving:
             log.exception("engine_failed")
 
     async def predict(
-        self, workspace_id: str, reference: str, texts: Sequence[str], parameters: Parameters
+        self, workspace_id: str, reference: str, inputs: Sequence[Given | bytes], parameters: Parameters
     ) -> tuple[Served, list[PredictedRow], int]:
-        """The answers of the model that `reference` names, in the order of `texts`, with the tokens read.
+        """The answers of the model that `reference` names, in the order of `inputs`, with the tokens read.
 
         Raises:
+            BadInput: the model reads something else, or a file cannot be read.
             NotFound: there is no such model.
             Overloaded: the queue before its backbone is full.
             Unavailable: the engine could not be loaded.
@@ -70,7 +72,7 @@ class Serving:
             served = await self._read(workspace_id, reference)
         residents = await self._ready()
         try:
-            return served, *await self._run(residents, served, texts, parameters)
+            return served, *await self._run(residents, served, inputs, parameters)
         except HeadstartError as error:
             if fresh or error.status < 500:
                 raise
@@ -79,7 +81,7 @@ class Serving:
                 raise
         # What was remembered may have been deleted meanwhile: a stored file that is gone is a 404, not a fault.
         served = await self._read(workspace_id, reference)
-        return served, *await self._run(residents, served, texts, parameters)
+        return served, *await self._run(residents, served, inputs, parameters)
 
     async def _read(self, workspace_id: str, reference: str) -> Served:
         served = await to_thread.run_sync(self.references.read, workspace_id, reference)
@@ -94,17 +96,18 @@ class Serving:
         return self._residents
 
     async def _run(
-        self, residents: Residents, served: Served, texts: Sequence[str], parameters: Parameters
+        self, residents: Residents, served: Served, inputs: Sequence[Given | bytes], parameters: Parameters
     ) -> tuple[list[PredictedRow], int]:
+        given = by_name(inputs, served.inputs)
         lane = self._lanes.setdefault(served.backbone_sha256, anyio.CapacityLimiter(1))
         if lane.statistics().tasks_waiting >= self._services.settings.predict_queue:
             raise Overloaded("overloaded", "Too many requests wait for this backbone.", "Try again shortly.", retry_after_seconds=1)
-        work = partial(_predict, residents, served, texts, parameters)
+        work = partial(_predict, residents, served, given, parameters)
         return await to_thread.run_sync(_caught, work, limiter=lane)
 
 
-def _predict(residents: Residents, served: Served, texts: Sequence[str], parameters: Parameters) -> tuple[list[PredictedRow], int]:
-    return residents.predictor(served).predict(texts, top_k=parameters.top_k, tasks=parameters.tasks)
+def _predict(residents: Residents, served: Served, inputs: Sequence[Given], parameters: Parameters) -> tuple[list[PredictedRow], int]:
+    return residents.predictor(served).predict(inputs, top_k=parameters.top_k, tasks=parameters.tasks)
 
 
 def _caught(work: Callable[[], T]) -> T:

@@ -1,18 +1,51 @@
-"""The predict route."""
+"""The predict route: inputs as JSON, or files as multipart."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
+from python_multipart.multipart import parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.routing import Match
+from starlette.types import Scope
 
 from app.dependencies import CallerHere
+from app.multipart import boundary_of
 from app.openapi import problems
 from app.problems import Refusal
-from app.requests import StrictRequest, StrictRoute
+from app.requests import ON_LOOP_BYTES, StrictRequest, StrictRoute
+from app.serving.inputs import Given, decoded, encoded_chars, receive_files
 from app.serving.prediction import Serving
 from headstart.errors import TooLarge
-from headstart.specs.predictions import Predict, Prediction, Usage
+from headstart.specs.predictions import MAX_INPUTS, Parameters, Predict, Prediction, Usage
+
+PATH = "/v1/models/{model}/predict"
+_FILES: dict[str, Any] = {
+    "requestBody": {
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["inputs"],
+                    "properties": {
+                        "inputs": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "minItems": 1,
+                            "maxItems": MAX_INPUTS,
+                            "description": "One part for each image or recording, whichever the model reads.",
+                        },
+                        "parameters": {"$ref": "#/components/schemas/Parameters"},
+                    },
+                },
+                "encoding": {"parameters": {"contentType": "application/json"}},
+            }
+        }
+    }
+}
 
 
 class PredictRequest(StrictRequest):
@@ -31,15 +64,48 @@ class PredictRoute(StrictRoute):
     request_class = PredictRequest
 
 
+class FilesRoute(StrictRoute):
+    """The same address, for bodies that are multipart."""
+
+    body_model = Predict
+    """What the errors of a part are told by."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        return (match, child) if match is not Match.NONE and _is_multipart(scope) else (Match.NONE, {})
+
+
+def _is_multipart(scope: Scope) -> bool:
+    return parse_options_header(Headers(scope=scope).get("content-type"))[0] == b"multipart/form-data"
+
+
 router = APIRouter(route_class=PredictRoute, tags=["models"])
 
 
-@router.post("/v1/models/{model}/predict", responses=problems(400, 404, 413, 415))
+async def predict_files(model: str, request: Request, caller: CallerHere) -> Prediction:
+    """In the document it is the second content type of `predict`."""
+    boundary = boundary_of(request.headers.get("content-type"))
+    files, parameters = await receive_files(request.stream(), boundary, request.app.state.services.settings.max_inputs)
+    return await _answer(request, caller.workspace_id, model, files, parameters)
+
+
+router.add_api_route(PATH, predict_files, methods=["POST"], route_class_override=FilesRoute, include_in_schema=False)
+
+
+@router.post(PATH, responses=problems(400, 404, 413, 415), openapi_extra=_FILES)
 async def predict(model: str, body: Predict, request: Request, caller: CallerHere) -> Prediction:
-    """`model` is a name (newest version), `name:3`, `name@alias` or an id."""
+    """`model` is a name (newest version), `name:3`, `name@alias` or an id.
+
+    As JSON, an input is a text, or an object of what the model reads: `text`, `text_pair`, `image`, `audio`; a file is `{"base64": "…"}`.
+    As multipart, each part `inputs` is one file, and a part `parameters` holds the parameters as JSON.
+    """
+    inputs = decoded(body) if encoded_chars(body) <= ON_LOOP_BYTES else await run_in_threadpool(decoded, body)
+    return await _answer(request, caller.workspace_id, model, inputs, body.parameters)
+
+
+async def _answer(request: Request, workspace_id: str, model: str, inputs: Sequence[Given | bytes], parameters: Parameters) -> Prediction:
     serving: Serving = request.app.state.serving
-    texts = [each if isinstance(each, str) else each.text for each in body.inputs]
-    served, rows, tokens = await serving.predict(caller.workspace_id, model, texts, body.parameters)
+    served, rows, tokens = await serving.predict(workspace_id, model, inputs, parameters)
     return Prediction(
         object="prediction",
         model=served.model,
@@ -48,5 +114,5 @@ async def predict(model: str, body: Predict, request: Request, caller: CallerHer
         backbone=served.backbone,
         backbone_sha256=served.backbone_sha256,
         data=rows,
-        usage=Usage(inputs=len(texts), tokens=tokens),
+        usage=Usage(inputs=len(inputs), tokens=tokens),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from headstart.cli import tables
 from headstart.cli.session import After, Json, Limit, print_json, read_text, session
 from headstart.client import models as calls
+from headstart.client.inputs import Given
 from headstart.errors import BadInput
 from headstart.specs.pages import DEFAULT_LIMIT
 from headstart.specs.predictions import MAX_INPUTS
@@ -78,8 +80,9 @@ def delete_model_alias(context: typer.Context, name: Name, alias: Alias, *, as_j
 def predict(
     context: typer.Context,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="name, name:3 or name@prod.")],
-    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="One input each.")] = None,
+    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="One input each; a file with --media.")] = None,
     *,
+    media: Annotated[bool, typer.Option("--media", help="The arguments are files of images or recordings.")] = False,
     file: Annotated[
         str | None,
         typer.Option("--file", help="More inputs: one text a line, or a .jsonl file with one string or object a line; - is stdin."),
@@ -87,19 +90,20 @@ def predict(
     top_k: Annotated[int | None, typer.Option(min=1, help="How many scores to show [default: all].")] = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a model about texts."""
-    inputs: list[str | dict[str, Any]] = [*(texts or []), *(_read_inputs(file) if file is not None else [])]
+    """Ask a model about texts, images or recordings."""
+    given = [Path(text) if media else text for text in texts or []]
+    inputs: list[Given] = [*given, *(_read_inputs(file) if file is not None else [])]
     if not inputs:
-        raise typer.BadParameter("give at least one text, or --file")
+        raise typer.BadParameter("give at least one text or file, or --file")
     with session(context, as_json=as_json) as here:
-        if len(inputs) <= MAX_INPUTS:
+        if len(inputs) <= MAX_INPUTS and not media:
             here.show(calls.predict(model, inputs, top_k=top_k), lambda value: tables.prediction(value, inputs))
             return
         value = here.client.model(model).predict(inputs, top_k=top_k)
         if here.json:
             print_json(value.model_dump(mode="json"))
         else:
-            here.console.print(tables.prediction(value, inputs))
+            here.console.print(tables.prediction(value, [each.name if isinstance(each, Path) else each for each in inputs]))
 
 
 def _read_inputs(name: str) -> list[str | dict[str, Any]]:

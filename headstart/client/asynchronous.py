@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Self
 from headstart.client import backbones, datasets, health, jobs, keys, models, streams, workspaces
 from headstart.client.credentials import find_credentials
 from headstart.client.http import AsyncConnection, AsyncSurroundings
+from headstart.client.inputs import Given
 from headstart.client.protocol import Retries
 from headstart.specs.backbones import Backbone, Layer
 from headstart.specs.datasets import Dataset, Profile, Row, RowProblem
@@ -175,9 +176,9 @@ class AsyncHeadstart:
         await self.connection.send(models.delete_model(name))
 
     async def predict(
-        self, model: str, inputs: Sequence[str | Mapping[str, Any]], *, top_k: int | None = None, tasks: Sequence[str] | None = None
+        self, model: str, inputs: Sequence[Given], *, top_k: int | None = None, tasks: Sequence[str] | None = None
     ) -> Prediction:
-        """Answers for at most 256 inputs; `client.model(ref).predict` takes any number."""
+        """Answers for at most 256 inputs, each a text, a file (bytes, `Path`, or opened), or an object of what the model reads."""
         return await self.connection.send(models.predict(model, inputs, top_k=top_k, tasks=tasks))
 
     # administration

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from headstart.client.inputs import Given, is_one, written
 from headstart.client.protocol import Call, answer, body, nothing, query, route
 from headstart.errors import BadInput
 from headstart.specs.models import Model, ModelVersion
@@ -40,13 +40,15 @@ def delete_model(name: str) -> Call[None]:
     return Call("DELETE", route("models", name), nothing)
 
 
-def predict(
-    model: str, inputs: Sequence[str | Mapping[str, Any]], *, top_k: int | None = None, tasks: Sequence[str] | None = None
-) -> Call[Prediction]:
-    if isinstance(inputs, str):
-        raise BadInput("invalid_field", "The inputs are one string; a list of texts was expected.", "Put it in brackets: [text].")
+def predict(model: str, inputs: Sequence[Given], *, top_k: int | None = None, tasks: Sequence[str] | None = None) -> Call[Prediction]:
+    if is_one(inputs):
+        kind = "string; a list of texts" if isinstance(inputs, str) else "input; a list of inputs"
+        raise BadInput("invalid_field", f"The inputs are one {kind} was expected.", "Put it in brackets: [input].")
     chosen = {"top_k": top_k, "tasks": None if tasks is None else list(tasks)}
     parameters = {name: value for name, value in chosen.items() if value is not None}
     return Call(
-        "POST", route("models", model, "predict"), answer(Prediction), content=body({"inputs": list(inputs), "parameters": parameters})
+        "POST",
+        route("models", model, "predict"),
+        answer(Prediction),
+        content=body({"inputs": [written(each) for each in inputs], "parameters": parameters}),
     )

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from headstart.client.folders import zipped
+from headstart.client.inputs import Given, is_one, weight, written
 from headstart.client.progress import Watch, watch
 from headstart.errors import BadInput, Conflict, EngineFault, Fault, HeadstartError, NotFound, Unavailable, quote
 from headstart.specs.backbones import Backbone
-from headstart.specs.datasets import ENDINGS, Dataset
+from headstart.specs.datasets import ENDINGS, MEDIA_TYPES, Dataset
 from headstart.specs.fields import NAME_PATTERN
 from headstart.specs.jobs import Event, Job, JobStatus, LogLine, Report
 from headstart.specs.pages import MAX_LIMIT, Page
@@ -29,6 +30,8 @@ Waiting = TypeVar("Waiting", Dataset, Backbone)
 
 _SOURCES = ("demo:", "path:", "hub:")
 _SPOOL_BYTES = 8 * 2**20
+BATCH_CHARS = 8 * 2**20
+"""Of the inputs in one request, which a server's limit on bodies should allow; a larger input goes alone."""
 _OUTAGE_SECONDS = 60.0
 _LEAST_SECONDS = 0.25
 
@@ -186,7 +189,10 @@ def adapt(
     client: Headstart,
     dataset: Dataset | str,
     *,
-    text: str,
+    text: str | None = None,
+    text_pair: str | None = None,
+    image: str | None = None,
+    audio: str | None = None,
     target: str,
     backbone: str,
     model: str | None = None,
@@ -196,12 +202,15 @@ def adapt(
     idempotency_key: str | None = None,
     **overrides: object,
 ) -> JobHandle:
-    """Start a job that learns column `target` from column `text`.
+    """Start a job that learns column `target` from a column of texts, images or recordings.
 
     Args:
         client: where.
         dataset: what `upload` gave, or an id or name.
         text: the column that holds the text.
+        text_pair: the column of a second text, read with the first.
+        image: the column that holds the image.
+        audio: the column that holds the recording. When no column is named: the dataset's one column of images or recordings, else `text`.
         target: the column that holds the label; it also names the task.
         backbone: an id or name, or a source (`demo:…`, `path:…`), which is registered first if it is not there.
         model: gets the new version; None: the dataset's name.
@@ -210,14 +219,19 @@ def adapt(
         seed: of the split; None: the server's default.
         idempotency_key: the same again, with the same arguments, gives the same job again; None: a new one.
         overrides: more of the spec, merged into it: `evaluation={"test_size": 0.3}`.
+
+    Raises:
+        BadInput: columns of more than one kind are named.
     """
+    columns = _named(text, text_pair, image, audio)
     if backbone.startswith(_SOURCES):
         backbone = ensure_backbone(client, backbone).id
+    columns = columns or _found(client, dataset)
     name = target if re.fullmatch(NAME_PATTERN, target) else "label"
     spec: dict[str, Any] = {
         "backbone": backbone,
         "dataset": dataset.id if isinstance(dataset, Dataset) else dataset,
-        "tasks": [{"name": name, "type": "text-classification", "inputs": {"text": text}, "target": target}],
+        "tasks": [{"name": name, "type": f"{next(iter(columns))}-classification", "inputs": columns, "target": target}],
     }
     if model is not None:
         spec["model"] = model
@@ -227,6 +241,24 @@ def adapt(
     if seed is not None:
         spec["training"] = {"seed": seed}
     return JobHandle(client, client.create_job(_merged(spec, overrides), idempotency_key=idempotency_key))
+
+
+def _named(text: str | None, text_pair: str | None, image: str | None, audio: str | None) -> dict[str, str]:
+    """The inputs of a task: column by name; empty when none is named."""
+    if text_pair is not None and text is None:
+        raise BadInput("invalid_field", "`text_pair` is given without `text`.", "Name the column of the first text too.")
+    kinds = {name: column for name, column in {"text": text, "image": image, "audio": audio}.items() if column is not None}
+    if len(kinds) > 1:
+        raise BadInput("invalid_field", f"{' and '.join(f'`{name}`' for name in kinds)} are given.", "A task reads one of them.")
+    return kinds if text_pair is None else kinds | {"text_pair": text_pair}
+
+
+def _found(client: Headstart, dataset: Dataset | str) -> dict[str, str]:
+    """The inputs of a task whose columns nobody named."""
+    row = dataset if isinstance(dataset, Dataset) else find_dataset(client, dataset)
+    columns = [] if row is None or row.columns is None else row.columns
+    files: list[tuple[str, str]] = [(column.type, column.name) for column in columns if column.type in MEDIA_TYPES]
+    return dict(files) if len(files) == 1 else {"text": "text"}
 
 
 def _merged(spec: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -325,15 +357,32 @@ class ModelHandle:
     client: Headstart
     reference: str
 
-    def predict(
-        self, inputs: str | Sequence[str | Mapping[str, Any]], *, top_k: int | None = None, tasks: Sequence[str] | None = None
-    ) -> Prediction:
-        """Answers in the order of `inputs`, of any number: sent in batches, all to the version that answered the first."""
-        rows = [inputs] if isinstance(inputs, str) else list(inputs)
-        first = self.client.predict(self.reference, rows[:MAX_INPUTS], top_k=top_k, tasks=tasks)
+    def predict(self, inputs: Given | Iterable[Given], *, top_k: int | None = None, tasks: Sequence[str] | None = None) -> Prediction:
+        """Answers in the order of `inputs`, of any number: sent in batches, all to the version that answered the first.
+
+        An input is a text, a file (bytes, `Path`, or opened), or an object of what the model reads. Files are read as they are sent.
+        """
+        batches = _batches([inputs] if is_one(inputs) else inputs)  # type: ignore[list-item, arg-type]
+        first = self.client.predict(self.reference, next(batches, []), top_k=top_k, tasks=tasks)
         pinned, data, tokens = f"{first.model}:{first.version}", list(first.data), first.usage.tokens
-        for start in range(MAX_INPUTS, len(rows), MAX_INPUTS):
-            batch = self.client.predict(pinned, rows[start : start + MAX_INPUTS], top_k=top_k, tasks=tasks)
+        for rows in batches:
+            batch = self.client.predict(pinned, rows, top_k=top_k, tasks=tasks)
             data += batch.data
             tokens += batch.usage.tokens
-        return first.model_copy(update={"data": data, "usage": Usage(inputs=len(rows), tokens=tokens)})
+        return first.model_copy(update={"data": data, "usage": Usage(inputs=len(data), tokens=tokens)})
+
+
+def _batches(inputs: Iterable[Given]) -> Iterator[list[Given]]:
+    """Inputs as they are written, as many together as one request takes."""
+    batch: list[Given] = []
+    held = 0
+    for each in inputs:
+        row = written(each)
+        size = weight(row)
+        if batch and (len(batch) == MAX_INPUTS or held + size > BATCH_CHARS):
+            yield batch
+            batch, held = [], 0
+        batch.append(row)
+        held += size
+    if batch:
+        yield batch

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Self, TypeVar
 from headstart.client import backbones, datasets, health, jobs, keys, models, streams, sugar, workspaces
 from headstart.client.credentials import find_credentials
 from headstart.client.http import Connection, Surroundings
+from headstart.client.inputs import Given
 from headstart.client.protocol import Retries
 from headstart.specs.backbones import Backbone, Layer
 from headstart.specs.datasets import Dataset, Profile, Row, RowProblem
@@ -186,10 +187,11 @@ class Headstart:
     def delete_model(self, name: str) -> None:
         self.connection.send(models.delete_model(name))
 
-    def predict(
-        self, model: str, inputs: Sequence[str | Mapping[str, Any]], *, top_k: int | None = None, tasks: Sequence[str] | None = None
-    ) -> Prediction:
-        """Answers for at most 256 inputs; `client.model(ref).predict` takes any number."""
+    def predict(self, model: str, inputs: Sequence[Given], *, top_k: int | None = None, tasks: Sequence[str] | None = None) -> Prediction:
+        """Answers for at most 256 inputs, each a text, a file (bytes, `Path`, or opened), or an object of what the model reads.
+
+        `client.model(ref).predict` takes any number.
+        """
         return self.connection.send(models.predict(model, inputs, top_k=top_k, tasks=tasks))
 
     # administration
@@ -264,7 +266,10 @@ class Headstart:
         self,
         dataset: Dataset | str,
         *,
-        text: str = "text",
+        text: str | None = None,
+        text_pair: str | None = None,
+        image: str | None = None,
+        audio: str | None = None,
         target: str = "label",
         backbone: str = "demo:minilm-l6",
         model: str | None = None,
@@ -275,11 +280,14 @@ class Headstart:
         idempotency_key: str | None = None,
         **overrides: object,
     ) -> sugar.JobHandle:
-        """Start a job that learns column `target` from column `text`. See `sugar.adapt`."""
+        """Start a job that learns column `target` from a column of texts, images or recordings. See `sugar.adapt`."""
         handle = sugar.adapt(
             self,
             dataset,
             text=text,
+            text_pair=text_pair,
+            image=image,
+            audio=audio,
             target=target,
             backbone=backbone,
             model=model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from binascii import a2b_base64, b2a_base64
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -10,12 +11,48 @@ from headstart.specs.fields import Input, Name, View
 
 MAX_INPUTS = 256
 MAX_TEXT = 1_000_000
+MAX_FILE_BYTES = 2**26
+"""Of one image or recording, decoded; a request as a whole is bounded by the settings."""
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT, description="One text.", examples=["great film"])]
 
 
-class TextInput(Input):
-    text: Text
+class Bytes(Input):
+    """A file inside JSON."""
+
+    base64: str = Field(
+        min_length=1,
+        max_length=MAX_FILE_BYTES // 3 * 4 + 4,
+        description="The file's bytes in the standard alphabet, padded and without line breaks (RFC 4648 §4).",
+        examples=["iVBORw0KGgo="],
+        json_schema_extra={"contentEncoding": "base64"},
+    )
+
+    def decoded(self) -> bytes:
+        """The file. Not done when the body is checked, because it takes a while for a large one.
+
+        Raises:
+            ValueError: it is not what `description` says, to the last bit.
+        """
+        content = a2b_base64(self.base64, strict_mode=True)
+        rest = len(content) % 3 or 3
+        if not self.base64.endswith(b2a_base64(content[-rest:], newline=False).decode()):
+            raise ValueError("bits that no byte needs are not 0")
+        return content
+
+
+class NamedInput(Input):
+    """One input by the names of what the model reads: `text`, `text` and `text_pair`, `image`, or `audio`."""
+
+    text: Text | None = Field(default=None, description="A text.", examples=["great film"])
+    text_pair: Text | None = Field(default=None, description="A second text, for models that read pairs.", examples=["It was good."])
+    image: Bytes | None = Field(default=None, description='An encoded image, as {"base64": "…"}.')
+    audio: Bytes | None = Field(default=None, description='An encoded recording, as {"base64": "…"}.')
+
+    @property
+    def given(self) -> dict[str, str | Bytes]:
+        """What is there, by name."""
+        return {name: value for name, value in self if value is not None}
 
 
 class Parameters(Input):
@@ -24,8 +61,10 @@ class Parameters(Input):
 
 
 class Predict(Input):
-    inputs: list[Text | TextInput] = Field(
-        min_length=1, description=f"1 to {MAX_INPUTS} inputs.", examples=[["great film", {"text": "dull"}]]
+    inputs: list[Text | NamedInput] = Field(
+        min_length=1,
+        description=f"1 to {MAX_INPUTS} inputs, each a text or an object of what the model reads.",
+        examples=[["great film", {"text": "dull"}]],
     )
     parameters: Parameters = Field(default_factory=Parameters)
 

@@ -44,6 +44,8 @@ class Served:
     backbone: str
     backbone_sha256: str
     backbone_anatomy: dict[str, Any]
+    inputs: tuple[str, ...]
+    """What each of its inputs holds, by name; the same for all its tasks."""
 
 
 def publish(
@@ -251,6 +253,7 @@ def find_served(session: Session, workspace_id: str, reference: str) -> Served |
         backbone=backbone.name,
         backbone_sha256=backbone.sha256,
         backbone_anatomy=backbone.anatomy,
+        inputs=tuple(version.tasks["tasks"][0]["inputs"]),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,11 +24,11 @@ from app.services import Services
 from app.serving.engine import Loads
 from app.serving.prediction import Serving
 from headstart.blobs.local import LocalBlobs
-from headstart.errors import EngineFault
+from headstart.errors import EngineFault, invalid_field
 from headstart.settings import Settings
 from headstart.specs.backbones import Anatomy
 from headstart.specs.predictions import Classification, PredictedRow, Score
-from headstart.store import datasets, keys
+from headstart.store import datasets, keys, models
 from headstart.store.database import Database
 from headstart.store.migrate import migrate
 from headstart.store.models import Served
@@ -47,23 +47,28 @@ class CountingBell:
 
 @dataclass
 class QuickModel:
-    """Answers `pos` for each text; a text may ask for trouble. Counts words as tokens."""
+    """Answers `pos` for each input; a text or a file may ask for trouble. Counts words as tokens."""
 
     engine: QuickEngine
 
     def predict(
-        self, texts: Sequence[str], *, top_k: int | None = None, tasks: Sequence[str] | None = None
+        self, inputs: Sequence[Mapping[str, str | bytes]], *, top_k: int | None = None, tasks: Sequence[str] | None = None
     ) -> tuple[list[PredictedRow], int]:
+        self.engine.asked += [dict(given) for given in inputs]
+        values = [value for given in inputs for value in given.values()]
+        texts = [value for value in values if isinstance(value, str)]
+        if b"broken" in values:
+            raise invalid_field(f"/inputs/{values.index(b'broken')}", "The image cannot be read.", "Send a PNG.", code="bad_image")
         if "wait" in texts:
             self.engine.waiting.release()
             assert self.engine.gate.wait(20)
-        if "panic" in texts:
+        if "panic" in texts or b"panic" in values:
             raise BaseException("like a panic below Python")  # noqa: TRY002
         if "damage" in texts:
             raise EngineFault("bad_data", "The artifact is damaged: a file is missing.")
         scores = [Score(label="pos", score=0.75), Score(label="neg", score=0.25)][: top_k or 2]
         row = PredictedRow(outputs={"label": Classification(label="pos", score=0.75, scores=scores)}, warnings=[])
-        return [row] * len(texts), sum(len(text.split()) for text in texts)
+        return [row] * len(inputs), sum(len(text.split()) for text in texts)
 
 
 @dataclass
@@ -71,6 +76,8 @@ class QuickEngine:
     """The engine's interface without its arithmetic."""
 
     loaded: list[str] = field(default_factory=list)
+    asked: list[dict[str, str | bytes]] = field(default_factory=list)
+    """Every input so far, as the engine got it."""
     gate: threading.Event = field(default_factory=threading.Event)
     waiting: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
@@ -206,6 +213,16 @@ def fill(running_: Running, who: str = "workspace") -> dict[str, str]:
     return ids
 
 
+def add_model(running_: Running, name: str, *inputs: str) -> None:
+    """One more model in the first workspace, which reads `inputs`; `fill` comes first."""
+    task = world.TASK.model_copy(update={"inputs": list(inputs)})
+    with running_.services.database.write() as session:
+        world.add_model(session, running_.workspace, name=name, task=task)
+        served = models.find_served(session, running_.workspace, name)
+    assert served is not None
+    running_.services.blobs.path(served.artifact_blob).mkdir(parents=True)
+
+
 def write_table(path: Path) -> None:
     """What reading two reviews would have left."""
     table = pa.table(
@@ -217,16 +234,12 @@ def write_table(path: Path) -> None:
 
 
 def find_served(session: Any, workspace: str) -> Served:
-    from headstart.store import models
-
     served = models.find_served(session, workspace, "reviews")
     assert served is not None
     return served
 
 
 def model_id(session: Any, workspace: str) -> str:
-    from headstart.store import models
-
     return models.get_model(session, workspace, "reviews").id
 
 

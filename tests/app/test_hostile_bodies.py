@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -149,6 +150,102 @@ def test_a_body_over_the_limit_is_413_and_the_connection_ends(lasting: Running):
             "hint": "An operator can raise the limit.",
             "errors": [],
         }
+
+
+PREDICT = "/v1/models/reviews/predict"
+FORM = {"Content-Type": "multipart/form-data; boundary=x"}
+PART = b'--x\r\nContent-Disposition: form-data; name="inputs"; filename="a"\r\n\r\nabc\r\n'
+
+HOSTILE_FORMS: list[tuple[str, bytes, int, str]] = [
+    ("nothing", b"", 400, "malformed_json"),
+    ("no part", b"--x--\r\n", 422, "invalid_field"),
+    ("cut off in a part", PART[:-4], 400, "malformed_json"),
+    ("no last boundary", PART, 400, "malformed_json"),
+    ("half a last boundary", PART + b"--x-", 400, "malformed_json"),
+    ("another boundary", PART.replace(b"--x", b"--y") + b"--y--", 400, "malformed_json"),
+    ("JSON", b'{"inputs":["a"]}', 400, "malformed_json"),
+    ("a part without a name", b"--x\r\nContent-Disposition: form-data\r\n\r\na\r\n--x--", 400, "malformed_json"),
+    ("a part without headers", b"--x\r\n\r\na\r\n--x--", 400, "malformed_json"),
+    ("a name that is not UTF-8", PART.replace(b"inputs", b"\xff") + b"--x--", 400, "malformed_json"),
+    ("a name with U+0000", PART.replace(b"inputs", b"in\x00puts") + b"--x--", 400, "malformed_json"),
+    ("a name of 5 KB", PART.replace(b"inputs", b"n" * 5000) + b"--x--", 400, "malformed_json"),
+    ("another name", PART.replace(b"inputs", b"input") + b"--x--", 422, "unknown_field"),
+    ("a name of bidi characters", PART.replace(b"inputs", "\u202e".encode()) + b"--x--", 422, "unknown_field"),
+    ("parameters alone", PART.replace(b"inputs", b"parameters").replace(b"abc", b"{}") + b"--x--", 422, "invalid_field"),
+    ("parameters twice", PART.replace(b"inputs", b"parameters") * 2 + b"--x--", 422, "invalid_field"),
+    ("parameters that are no JSON", PART + PART.replace(b"inputs", b"parameters") + b"--x--", 400, "malformed_json"),
+    ("parameters of 100,000 levels", PART + PART.replace(b"inputs", b"parameters").replace(b"abc", DEEP) + b"--x--", 422, "invalid_field"),
+    ("parameters of 1 MB", PART + PART.replace(b"inputs", b"parameters").replace(b"abc", b" " * 2**20) + b"--x--", 413, "too_large"),
+    ("an empty file", PART.replace(b"abc", b"") + b"--x--", 422, "invalid_field"),
+    ("257 files", PART * 257 + b"--x--", 413, "too_many_inputs"),
+    ("20,000 files", PART * 20_000 + b"--x--", 413, "too_many_inputs"),
+    ("a file name of 1 MB", PART.replace(b'"a"', b'"' + b"a" * 2**20 + b'"') + b"--x--", 400, "malformed_json"),
+    ("1 MB before the first part", b"\r\n" * 2**19 + PART + b"--x--", 413, "too_large"),
+    ("4 MB", PART.replace(b"abc", b"a" * 2**22) + b"--x--", 413, "too_large"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "code"), [each[1:] for each in HOSTILE_FORMS], ids=[each[0] for each in HOSTILE_FORMS])
+def test_a_hostile_form_of_files_is_refused_in_our_words(lasting: Running, body: bytes, status: int, code: str):
+    with lasting.client() as client:
+        response = client.post(PREDICT, content=body, headers=FORM)
+        assert client.post(PREDICT, json={"inputs": ["a"]}).status_code == 200
+    assert (response.status_code, problem(response)["code"]) == (status, code)
+    assert len(response.content) < 8000
+    assert not any(ord(character) < 32 or character in "\u202e\x7f" for character in response.text)
+
+
+@given(st.binary(max_size=300))
+def test_any_form_is_answered_or_refused_in_words(lasting: Running, body: bytes):
+    with lasting.client() as client:
+        response = client.post(PREDICT, content=PART + body, headers=FORM)
+    assert 400 <= problem(response)["status"] < 500
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60).map(str.strip))
+def test_any_content_type_leads_to_an_answer_or_to_words(lasting: Running, stated: str):
+    with lasting.client() as client:
+        for each in (stated, f"multipart/form-data;{stated}"):
+            response = client.post(PREDICT, content=PART + b"--x--", headers={"Content-Type": each})
+            assert response.status_code in {400, 413, 415, 422}
+
+
+@pytest.mark.parametrize(
+    "stated", ["text/plain", "image/png", "application/octet-stream", "multipart/mixed; boundary=x", "multipart/form-data-2"]
+)
+def test_a_prediction_of_another_media_type_is_415(lasting: Running, stated: str):
+    with lasting.client() as client:
+        response = client.post(PREDICT, content=PART + b"--x--", headers={"Content-Type": stated})
+        packed = client.post(PREDICT, content=PART + b"--x--", headers={**FORM, "Content-Encoding": "gzip"})
+    assert (response.status_code, problem(response)["code"]) == (415, "media_type")
+    assert (packed.status_code, problem(packed)["code"]) == (415, "media_type")
+
+
+def test_an_endless_form_is_413_and_the_connection_ends(lasting: Running):
+    def stream() -> Iterator[bytes]:
+        yield PART[:-2]
+        for _ in range(2**8):
+            yield b"a" * 2**16
+
+    with lasting.client() as client:
+        response = client.post(PREDICT, content=stream(), headers=FORM)
+    assert (response.status_code, problem(response)["code"]) == (413, "too_large")
+    assert response.headers["connection"] == "close"
+
+
+DEEP_BYTES = b'{"inputs":[{"image":' + b'{"base64":' * 1000 + b'""' + b"}" * 1000 + b"}]}"
+HUGE_BYTES = b'{"inputs":[{"image":{"base64":"' + b"A" * (2**22 - 100) + b'!"}}]}'
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(DEEP_BYTES, 422), (HUGE_BYTES, 422), (HUGE_BYTES + b" " * 200, 413)], ids=["deep", "bad", "large"]
+)
+def test_hostile_bytes_in_json_are_refused_and_not_repeated(lasting: Running, body: bytes, status: int):
+    with lasting.client() as client:
+        response = client.post(PREDICT, content=body, headers=JSON)
+    assert response.status_code == status
+    assert len(problem(response)["detail"]) < 200
+    assert len(response.content) < 1000
 
 
 plain = st.recursive(

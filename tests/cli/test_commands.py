@@ -151,6 +151,37 @@ def test_a_job_is_made_from_options(say: Say, service: Service):
     }
 
 
+@pytest.mark.parametrize(
+    ("options", "kind", "inputs"),
+    [
+        (("--image", "photo"), "image", {"image": "photo"}),
+        (("--audio", "clip"), "audio", {"audio": "clip"}),
+        (("--text", "a", "--text-pair", "b"), "text", {"text": "a", "text_pair": "b"}),
+    ],
+    ids=str,
+)
+def test_a_job_is_made_for_the_column_that_is_named(
+    say: Say, service: Service, options: tuple[str, ...], kind: str, inputs: dict[str, str]
+):
+    said = say("jobs", "create", "--dataset", "reviews", "--backbone", "vit", *options)
+    assert said.code == 0, said.err
+    task = next(seen for seen in service.seen if seen.method == "POST").json["tasks"][0]
+    assert (task["type"], task["inputs"]) == (f"{kind}-classification", inputs)
+
+
+def test_predict_sends_files_when_told_that_they_are_files(say: Say, service: Service, tmp_path: Path):
+    image, sound = tmp_path / "bird.png", tmp_path / "bird.wav"
+    image.write_bytes(b"\x89PNG\r\n\x1a\n")
+    sound.write_bytes(b"RIFF\x24\x00\x00\x00WAVE")
+    said = say("predict", "birds", "--media", str(image), str(sound))
+    assert said.code == 0, said.err
+    assert service.seen[0].json["inputs"] == [{"image": {"base64": "iVBORw0KGgo="}}, {"audio": {"base64": "UklGRiQAAABXQVZF"}}]
+    assert "bird.png" in said.out
+    assert say("predict", "birds", "--media", str(image), "--json").json["object"] == "prediction"
+    say("predict", "reviews", str(image))
+    assert service.seen[-1].json["inputs"] == [str(image)]
+
+
 def test_predict_reads_lines_and_jsonl(say: Say, service: Service, tmp_path: Path):
     lines, rows = tmp_path / "texts.txt", tmp_path / "rows.jsonl"
     lines.write_text("one\r\n\ntwo\n", encoding="utf-8")

@@ -73,6 +73,7 @@ def test_a_wrong_key_is_1(say: Say, url: str):
         ("datasets", "upload", "/nowhere/file.csv"),
         ("jobs", "create", "/nowhere/spec.json"),
         ("predict", "reviews", "--file", "/nowhere/texts.txt"),
+        ("predict", "birds", "--media", "/nowhere/bird.png"),
         ("datasets",),
     ],
     ids=" ".join,

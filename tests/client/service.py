@@ -140,7 +140,15 @@ def key(**changes: Any) -> dict[str, Any]:
 
 
 WORKSPACE = {"object": "workspace", "id": "ws_1", "name": "research", "created_at": NOW}
-LAYER = {"object": "layer", "name": "encoder.layer.4", "index": 5, "parameters": 1774464, "output": ["T", 384], "boundary": True}
+LAYER = {
+    "object": "layer",
+    "name": "encoder.layer.4",
+    "index": 5,
+    "parameters": 1774464,
+    "output": ["T", 384],
+    "axes": ["T", "D"],
+    "boundary": True,
+}
 ROW_PROBLEM = {"row": 17, "column": None, "code": "ragged_row", "message": "Row 17 has 3 fields; the header has 2."}
 ROW = {"object": "row", "row": 1, "values": {"review": "great film", "label": None}, "cut": []}
 METRIC = {"object": "metric", "task": "sentiment", "split": "test", "name": "accuracy", "value": 0.88, "step": 1, "epoch": 1}

@@ -7,12 +7,14 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from headstart.client import Headstart, JobHandle
 from headstart.client.sugar import _name_of
 from headstart.errors import BadInput, EngineFault, HeadstartError, Unavailable
+from headstart.specs.datasets import Column, Dataset
 from headstart.specs.jobs import JobStatus
 from tests.client.conftest import Time
 from tests.client.service import Reply, Service, backbone, dataset, form, job, prediction, problem
@@ -131,6 +133,53 @@ def test_adapt_writes_the_spec_that_was_meant(client: Headstart, service: Servic
         "training": {"seed": 7, "max_tokens": 64},
         "evaluation": {"test_size": 0.3},
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "inputs"),
+    [
+        ({}, "text", {"text": "text"}),
+        ({"text": "review"}, "text", {"text": "review"}),
+        ({"text": "question", "text_pair": "answer"}, "text", {"text": "question", "text_pair": "answer"}),
+        ({"image": "photo"}, "image", {"image": "photo"}),
+        ({"audio": "clip"}, "audio", {"audio": "clip"}),
+    ],
+    ids=str,
+)
+def test_adapt_takes_the_task_from_the_column_that_is_named(
+    client: Headstart, service: Service, given: dict[str, str], kind: str, inputs: dict[str, str]
+):
+    client.adapt("reviews", backbone="minilm-l6", **given)  # type: ignore[arg-type]
+    task = service.seen[-1].json["tasks"][0]
+    assert (task["type"], task["inputs"]) == (f"{kind}-classification", inputs)
+
+
+@pytest.mark.parametrize(
+    "given", [{"text": "a", "image": "b"}, {"image": "a", "audio": "b"}, {"text_pair": "a"}, {"image": "a", "text_pair": "b"}], ids=str
+)
+def test_adapt_to_columns_of_two_kinds_is_refused_before_anything_is_sent(client: Headstart, service: Service, given: dict[str, str]):
+    with pytest.raises(BadInput, match="given"):
+        client.adapt("reviews", **given)  # type: ignore[arg-type]
+    assert service.seen == []
+
+
+def with_columns(**types: Any) -> Dataset:
+    columns = [Column(name=name, type=kind, missing=0, distinct=9) for name, kind in types.items()]
+    return Dataset.model_validate(dataset()).model_copy(update={"columns": columns})
+
+
+def test_adapt_finds_the_one_column_of_images_or_recordings(client: Headstart, service: Service):
+    for row in (with_columns(photo="image", label="category"), with_columns(photo="image", clip="audio"), with_columns(clip="audio")):
+        client.adapt(row, backbone="some")
+    # of two it takes none: the server says which there are
+    assert [seen.json["tasks"][0]["inputs"] for seen in service.seen] == [{"image": "photo"}, {"text": "text"}, {"audio": "clip"}]
+
+
+def test_adapt_looks_at_the_dataset_only_when_no_column_is_named(client: Headstart, service: Service):
+    service.datasets = [dataset()]
+    client.adapt("reviews", backbone="minilm-l6")
+    client.adapt("reviews", backbone="minilm-l6", text="review")
+    assert paths(service) == ["GET /v1/datasets", "POST /v1/jobs", "POST /v1/jobs"]
 
 
 def test_wait_follows_a_job_to_its_end_and_shows_each_status(client: Headstart, capsys: pytest.CaptureFixture[str]):

@@ -6,21 +6,23 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, Engine, func, inspect, select, text
+from sqlalchemy import JSON, Connection, Engine, String, column, func, inspect, select, table, text, update
 
 from headstart.errors import Conflict, Unavailable
-from headstart.store import idempotency, keys, models, workers
+from headstart.specs.backbones import Anatomy
+from headstart.store import backbones, idempotency, jobs, keys, models, workers
 from headstart.store.database import Database
 from headstart.store.migrate import alembic_config, migrate
 from headstart.store.tables import Job, Table
 from tests.planning.factories import HARDWARE
 from tests.store.databases import open_quick
-from tests.store.world import NOW, add_job, add_model, add_workspace
+from tests.store.world import NOW, add_backbone, add_job, add_model, add_workspace
 
 MIGRATE = """
 import sys
@@ -110,6 +112,162 @@ def test_some_steps_down_and_up_again_keep_every_row_of_the_tables_that_were_the
     assert differences(database.engine) == []
     with database.read() as session:
         assert session.scalars(select(Job.plan)).all() == plans
+
+
+OLD: dict[str, Any] = {
+    "architecture": "BertModel",
+    "model_type": "bert",
+    "modality": "text",
+    "license": "MIT",
+    "sha256": "0" * 64,
+    "bytes": 90868376,
+    "files": {"config.json": "1" * 64},
+    "parameters": 22713216,
+    "width": 384,
+    "vocabulary": 30522,
+    "max_tokens": 512,
+    "layers": [
+        {"object": "layer", "name": "embeddings", "index": 0, "parameters": 7, "output": ["T", 384], "boundary": True},
+        {"object": "layer", "name": "pooler", "index": 1, "parameters": 7, "output": [384], "boundary": False},
+    ],
+    "layer_flops_per_token": {"embeddings": 0.0, "pooler": 4608.0},
+    "default_layer": "embeddings",
+    "has_pooler": True,
+    "tensors": [
+        {"name": "embeddings.word_embeddings.weight", "shape": [30522, 384]},
+        {"name": "embeddings.token_type_embeddings.weight", "shape": [2, 384]},
+        {"name": "embeddings.LayerNorm.weight", "shape": [384]},
+        {"name": "embeddings.LayerNorm.bias", "shape": [384]},
+        {"name": "encoder.up.weight", "shape": [1536, 384]},
+        {"name": "encoder.up.bias", "shape": [1536]},
+        {"name": "encoder.odd.weight", "shape": [1536, 384]},
+        {"name": "encoder.odd.bias", "shape": [384]},
+        {"name": "pooler.dense.weight", "shape": [384, 384]},
+        {"name": "pooler.dense.bias", "shape": [384]},
+    ],
+}
+"""An anatomy as revision 0003 knows it."""
+NEW: dict[str, Any] = {
+    name: value for name, value in OLD.items() if name not in {"modality", "vocabulary", "max_tokens", "layer_flops_per_token"}
+} | {
+    "library": "transformers",
+    "input": {"type": "text", "vocabulary": 30522, "max_tokens": 512, "segments": True},
+    "layers": [OLD["layers"][0] | {"axes": ["T", "D"]}, OLD["layers"][1] | {"axes": ["D"]}],
+    "layer_flops": {"embeddings": 0.0, "pooler": 4608.0},
+    "layer_positions": {"embeddings": 1.0, "pooler": 1 / 64},
+    "linear": ["encoder.up", "pooler.dense"],
+}
+PICTURE = {
+    "type": "image",
+    "size": [224, 224],
+    "resize": [256],
+    "interpolation": "bicubic",
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+}
+ANATOMIES = table("backbones", column("name", String), column("status", String), column("anatomy", JSON), column("error", JSON))
+
+
+def written(database: Database, name: str) -> Any:
+    with database.engine.connect() as connection:
+        return connection.execute(select(ANATOMIES.c.anatomy).where(ANATOMIES.c.name == name)).scalar_one()
+
+
+def to(database: Database, revision: str) -> None:
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), revision)
+
+
+def test_anatomies_go_up_to_what_this_release_reads_and_down_to_what_they_were(database):
+    migrate(database)
+    with database.write() as session:
+        workspace = add_workspace(session)
+        for name in ("some", "gone", "without-segments"):
+            add_backbone(session, workspace, name=name).deleted_at = NOW if name == "gone" else None
+        add_backbone(session, workspace, name="unread", ready=False)
+    to(database, "0003")
+    plain = OLD | {"tensors": []}
+    with database.engine.begin() as connection:
+        connection.execute(update(ANATOMIES).where(ANATOMIES.c.name.in_(["some", "gone"])).values(anatomy=OLD))
+        connection.execute(update(ANATOMIES).where(ANATOMIES.c.name == "without-segments").values(anatomy=plain))
+    migrate(database)
+    assert [written(database, name) for name in ("some", "gone", "unread")] == [NEW, NEW, None]
+    for name in ("some", "without-segments"):
+        read = Anatomy.model_validate(written(database, name))
+        assert read.modality == "text"
+        assert read.model_dump(mode="json") == (
+            NEW if name == "some" else NEW | {"tensors": [], "linear": [], "input": NEW["input"] | {"segments": False}}
+        )
+    with database.read() as session:
+        assert backbones.view(backbones.get_backbone(session, workspace, "some")).layer_count == 2
+    to(database, "0003")
+    assert [written(database, name) for name in ("some", "gone", "unread", "without-segments")] == [OLD, OLD, None, plain]
+
+
+def test_an_older_release_finds_a_backbone_that_it_cannot_read_invalid_and_keeps_its_row(database):
+    migrate(database)
+    with database.write() as session:
+        workspace = add_workspace(session)
+        add_model(session, workspace)
+        backbone = backbones.get_backbone(session, workspace, "minilm-l6")
+        backbone.anatomy = NEW | {"input": PICTURE}
+        backbones.anatomy_of(backbone)
+    before = counts(database)
+    to(database, "0003")
+    with database.engine.connect() as connection:
+        status, error = connection.execute(select(ANATOMIES.c.status, ANATOMIES.c.error)).one()
+    assert (status, error["code"], written(database, "minilm-l6")) == ("invalid", "bad_data", None)
+    migrate(database)
+    assert counts(database)["backbones"] == before["backbones"]
+    with database.read() as session:
+        shown = backbones.view(backbones.get_backbone(session, workspace, "minilm-l6"))
+    assert (shown.status, shown.modality, shown.error and shown.error.code) == ("invalid", None, "bad_data")
+
+
+def test_a_job_that_an_older_release_stored_is_still_read(database):
+    stored = {
+        "model": "reviews",
+        "backbone": "minilm-l6",
+        "init": "pretrained",
+        "dataset": "reviews",
+        "max_seconds": None,
+        "tasks": [
+            {
+                "name": "label",
+                "type": "text-classification",
+                "problem": None,
+                "inputs": {"text": "review"},
+                "target": "label",
+                "weight": 1.0,
+            }
+        ],
+        "method": {
+            "type": "feature-extraction",
+            "layer": None,
+            "pooling": "mean",
+            "head": {"type": "linear", "solver": "lbfgs", "dropout": 0.0},
+        },
+        "training": {
+            "epochs": 10,
+            "learning_rate": 0.001,
+            "optimizer": "adamw",
+            "weight_decay": 0.01,
+            "warmup": 0.1,
+            "batch_size": "auto",
+            "max_tokens": None,
+            "clip_norm": 1.0,
+            "patience": None,
+            "seed": 0,
+            "dtype": "auto",
+        },
+        "evaluation": {"split_column": None, "validation_size": 0.1, "test_size": 0.2},
+    }
+    migrate(database)
+    with database.write() as session:
+        add_job(session, add_workspace(session)).spec = stored
+    with database.read() as session:
+        job = session.scalars(select(Job)).one()
+        assert jobs.view(job).spec.tasks[0].inputs.given == {"text": "review"}
 
 
 def test_migrating_a_migrated_database_changes_nothing(database):

@@ -95,7 +95,7 @@ def claim(session: Session, kind: str = jobs.KIND, *, owner: str = "worker") -> 
     return lease
 
 
-def publish(session: Session, lease: Lease, *, now: datetime = NOW) -> int | None:
+def publish(session: Session, lease: Lease, *, task: ModelTask = TASK, now: datetime = NOW) -> int | None:
     """What a worker does with a result: the model's version and the last state in one transaction, or neither."""
     job = leases.held(session, lease)
     if job is None:
@@ -103,7 +103,7 @@ def publish(session: Session, lease: Lease, *, now: datetime = NOW) -> int | Non
     assert isinstance(job, Job)
     inner = session.begin_nested()
     blob = models.artifact_key(job.id, lease.epoch)
-    version = models.publish(session, job, artifact_id=new_id("art"), blob=blob, size_bytes=1, tasks=[TASK], metrics=METRICS, now=now)
+    version = models.publish(session, job, artifact_id=new_id("art"), blob=blob, size_bytes=1, tasks=[task], metrics=METRICS, now=now)
     if not jobs.move(session, lease.id, JobStatus.SUCCEEDED, fence=lease.epoch, now=now, owner=None):
         inner.rollback()
         return None
@@ -112,20 +112,20 @@ def publish(session: Session, lease: Lease, *, now: datetime = NOW) -> int | Non
     return version
 
 
-def run_to_the_end(session: Session) -> int:
+def run_to_the_end(session: Session, *, task: ModelTask = TASK) -> int:
     """Claim the oldest job and bring it to `succeeded`; gives the version it published."""
     lease = claim(session)
     for stage in STAGES:
         assert jobs.move(session, lease.id, stage, fence=lease.epoch, now=NOW)
-    version = publish(session, lease)
+    version = publish(session, lease, task=task)
     assert version is not None
     return version
 
 
-def add_model(session: Session, workspace_id: str, *, name: str = "reviews", **job: Any) -> int:
+def add_model(session: Session, workspace_id: str, *, name: str = "reviews", task: ModelTask = TASK, **job: Any) -> int:
     """One more version of a model; no other job may be waiting."""
     add_job(session, workspace_id, model=name, **job)
-    return run_to_the_end(session)
+    return run_to_the_end(session, task=task)
 
 
 def at_once(database: Database, *actions: Callable[[Session], T]) -> list[T | Exception]:
