@@ -16,7 +16,7 @@ from torch import Tensor
 
 from headstart.engine.batches import Tokens, collate, plan_batches
 from headstart.engine.cache import FeatureCache
-from headstart.engine.features import SHARD_SECONDS, Progress, row_digests
+from headstart.engine.features import SHARD_SECONDS, Progress, Rising, row_digests
 from headstart.engine.prefix import Prefix
 
 SHARD_TOKENS = 200_000
@@ -75,6 +75,8 @@ class CachedFeeder:
 
     pieces: list[Tensor]
     lengths: NDArray[np.int64]
+    cache: FeatureCache
+    """Kept so that it stays in use."""
 
     def __call__(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         longest = int(self.lengths[rows].max())
@@ -120,22 +122,25 @@ def extract_activations(
     started = clock()
     digests = row_digests(texts)
     known = cache.find(digests)
-    first: dict[bytes, int] = {}
-    for row, digest in enumerate(digests):
-        if known[row] is None:
-            first.setdefault(digest.tobytes(), row)
-    missing = np.fromiter(first.values(), np.int64, len(first))
-    if len(missing):
-        _compute(prefix, tokens, missing, digests, padding, batch_tokens, cache, clock, progress)
+    told, rows_computed, tokens_computed = Rising(progress), 0, 0
+
+    def compute(missing: NDArray[np.int64]) -> None:
+        nonlocal tokens_computed
+        _compute(prefix, tokens, missing, digests, padding, batch_tokens, cache, clock, told)
+        tokens_computed += int(tokens.lengths[missing].sum())
+
+    whole = all(piece is not None for piece in known)
+    if not whole:
+        rows_computed = cache.complete(digests, compute, told.again)
         known = cache.find(digests)
     pieces = [piece for piece in known if piece is not None]
     lengths = np.fromiter((len(piece) for piece in pieces), np.int64, len(pieces))
     return Extraction(
-        feeder=CachedFeeder(pieces, lengths),
-        rows_computed=len(missing),
-        rows_reused=len(texts) - len(missing),
-        tokens_computed=int(tokens.lengths[missing].sum()),
-        seconds=clock() - started if len(missing) else 0.0,
+        feeder=CachedFeeder(pieces, lengths, cache),
+        rows_computed=rows_computed,
+        rows_reused=len(texts) - rows_computed,
+        tokens_computed=tokens_computed,
+        seconds=0.0 if whole else clock() - started,
     )
 
 
@@ -157,7 +162,7 @@ def _compute(
 
     def flush() -> None:
         rows = np.fromiter((row for row, _ in waiting), np.int64, len(waiting))
-        cache.append(digests[rows], np.concatenate([piece for _, piece in waiting]), tokens.lengths[rows])
+        cache.append(digests[rows], [piece for _, piece in waiting], tokens.lengths[rows])
         waiting.clear()
 
     for number, places in enumerate(batches, start=1):

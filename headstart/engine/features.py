@@ -31,6 +31,21 @@ Halved = Callable[[int], None]
 """Told how many rows the parts of a batch have that did not fit the memory."""
 
 
+class Rising:
+    """Progress that never goes back, and that can be told again while another process computes."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._told = (0.0, 0, 1)
+
+    def __call__(self, share: float, step: int, steps: int) -> None:
+        self._told = (max(share, self._told[0]), step, steps)
+        self.again()
+
+    def again(self) -> None:
+        self._progress(*self._told)
+
+
 @dataclass(frozen=True, slots=True)
 class Features:
     values: NDArray[np.float32]  # [N, D]
@@ -68,24 +83,30 @@ def extract(
             `diverged` when the prefix gives numbers that are not finite.
         OSError: the cache cannot be written.
     """
-    started = clock()
+    started, told = clock(), Rising(progress)
     unique = list(dict.fromkeys(texts))
     place = {text: number for number, text in enumerate(unique)}
     inverse = np.fromiter((place[text] for text in texts), dtype=np.int64, count=len(texts))
     digests = row_digests(unique)
-    known, found = cache.lookup(digests) if cache is not None else (np.zeros((len(unique), 0), np.float32), np.zeros(len(unique), np.bool_))
-    missing = np.flatnonzero(~found)
-    if not len(missing):
-        return Features(known[inverse], 0, len(texts), 0, 0.0)
-    tokens = tokenise(tokenizer, [unique[row] for row in missing], max_tokens)
-    keeper = _Keeper(cache, digests[missing], clock)
-    computed = run_batches(prefix, tokens, pad_id(tokenizer), batch_tokens, on_batch=keeper.keep, progress=progress, halved=halved)
-    keeper.flush()
-    values = np.empty((len(unique), computed.shape[1]), np.float32)
-    if known.shape[1]:
-        values[found] = known[found]
-    values[missing] = computed
-    return Features(values[inverse], len(missing), len(texts) - len(missing), int(tokens.lengths.sum()), clock() - started)
+    tokens_computed = 0
+
+    def compute(missing: NDArray[np.int64]) -> NDArray[np.float32]:
+        nonlocal tokens_computed
+        tokens = tokenise(tokenizer, [unique[row] for row in missing], max_tokens)
+        keeper = _Keeper(cache, digests[missing], clock)
+        computed = run_batches(prefix, tokens, pad_id(tokenizer), batch_tokens, on_batch=keeper.keep, progress=told, halved=halved)
+        keeper.flush()
+        tokens_computed += int(tokens.lengths.sum())
+        return computed
+
+    if cache is None:
+        values, rows_computed = compute(np.arange(len(unique))), len(unique)
+    elif cache.knows(digests).all():
+        return Features(cache.lookup(digests)[0][inverse], 0, len(texts), 0, 0.0)
+    else:
+        rows_computed = cache.complete(digests, compute, told.again)
+        values = cache.lookup(digests)[0]
+    return Features(values[inverse], rows_computed, len(texts) - rows_computed, tokens_computed, clock() - started)
 
 
 def run_batches(
@@ -161,5 +182,5 @@ class _Keeper:
 
     def flush(self) -> None:
         if self._cache is not None and self._rows:
-            self._cache.append(self._digests[np.concatenate(self._rows)], np.concatenate(self._values))
+            self._cache.append(self._digests[np.concatenate(self._rows)], self._values)
         self._rows, self._values, self._since = [], [], self._clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from typing import Any
 
@@ -19,9 +20,13 @@ from headstart.engine.sources import PooledSource
 from headstart.engine.training import train
 from headstart.errors import EngineFault
 from headstart.specs.jobs import Training
+from headstart.specs.plans import Plan
 from tests.engine.conftest import Listener, World, reviews
 
 TOP = {"type": "fine-tuning", "top_layers": 1}
+SIXTEEN_BITS_SHARE, SIXTEEN_BITS_SCORE = 0.1, 0.02
+"""How far a cache in bfloat16 may lead from none: in parameters, a share of the way they went; in scores."""
+
 SIZE = {"dtype": "float32", "epochs": 3, "learning_rate": 3e-3}
 
 
@@ -85,10 +90,11 @@ def world_plan_names(backbone: Backbone, method: dict[str, Any]) -> list[str]:
     return [tensor.name for tensor in select(FineTuning(**method), backbone.anatomy).tensors]
 
 
-def test_training_from_the_cache_is_training_from_the_text(world, tiny):
-    def recomputed(plan):
-        return plan.model_copy(update={"cache": plan.cache.model_copy(update={"mode": "recomputed"})})
+def recomputed(plan: Plan) -> Plan:
+    return plan.model_copy(update={"cache": plan.cache.model_copy(update={"mode": "recomputed"})})
 
+
+def test_training_from_the_cache_is_training_from_the_text(world, tiny):
     rows = reviews(80)
     cached, one = world.run(tiny, rows, method=TOP, training=SIZE)
     again, two = world.run(tiny, rows, method=TOP, training=SIZE, change=recomputed)
@@ -108,6 +114,57 @@ def test_second_job_finds_the_boundary_in_the_cache_and_ends_bit_equal(world, ti
     assert two.seconds["features"] == 0.0
     assert one.report_tasks == two.report_tasks
     assert (first / DELTA_FILE).read_bytes() == (second / DELTA_FILE).read_bytes()
+
+
+def storages(world: World) -> list[str]:
+    """What the shards in the world's cache are kept in."""
+    return [json.loads(path.read_text())["key"]["storage"] for path in world.cache_root.glob("??/*/*/shard.json")]
+
+
+def test_training_from_a_cache_in_sixteen_bits_is_training_from_the_text(world, tiny):
+    """bfloat16 has 8 bits: what is kept is 2**-9 from what was computed at most, in parts of it, and the suffix rounds its inputs so anyway."""
+    rows, reduced = reviews(80), {**SIZE, "dtype": "bfloat16"}
+    cached, one = world.run(tiny, rows, method=TOP, training=reduced)
+    _, two = world.run(tiny, rows, method=TOP, training=reduced, change=recomputed)
+    assert set(storages(world)) == {"bfloat16"}
+    assert cached.precision["relative_error"] < 1e-2
+    ours, theirs = load_artifact(one).delta, load_artifact(two).delta
+    for name, value in ours.items():
+        begun = tiny.module.get_parameter(name).detach().numpy()
+        moved = np.linalg.norm(theirs[name] - begun)
+        assert np.linalg.norm(value - theirs[name]) < SIXTEEN_BITS_SHARE * moved, name
+    texts = [text for text, _ in rows]
+    told, exact = (Predictor(tiny, load_artifact(folder)).predict(texts)[0] for folder in (one, two))
+    for mine, other in zip(told, exact, strict=True):
+        mine_scores, other_scores = ({score.label: score.score for score in row.outputs["sentiment"].scores} for row in (mine, other))
+        assert mine_scores == pytest.approx(other_scores, abs=SIXTEEN_BITS_SCORE)
+
+
+def test_second_job_on_a_cache_in_sixteen_bits_ends_bit_equal(world, tiny):
+    rows, reduced = reviews(80), {**SIZE, "dtype": "bfloat16"}
+    (_, first), (two, second) = (world.run(tiny, rows, method=TOP, training=reduced) for _ in range(2))
+    assert two.cache == {"rows_computed": 0, "rows_reused": 80}
+    assert (first / DELTA_FILE).read_bytes() == (second / DELTA_FILE).read_bytes()
+
+
+def test_features_that_do_not_fit_in_the_bits_that_they_need_are_recomputed_and_told(world, tiny):
+    def hopeful(plan):
+        cache = plan.cache.model_copy(update={"dtype": "bfloat16", "bytes": plan.cache.bytes // 2})
+        return plan.model_copy(update={"cache": cache})
+
+    planned = []
+
+    def note(plan):
+        planned.append(plan.cache.bytes)
+        return plan
+
+    world.run(tiny, reviews(80), method=TOP, training=SIZE, change=note)
+    listener = Listener()
+    outcome, _ = world.run(
+        tiny, reviews(80, seed=1), method=TOP, training=SIZE, change=hopeful, cache_bytes=planned[0] * 3 // 4, reporter=listener
+    )
+    assert outcome.cache == {"rows_computed": 0, "rows_reused": 0}
+    assert "Features are computed anew for each batch: they would not fit the budget of the cache." in [line for _, line in listener.lines]
 
 
 @pytest.mark.parametrize("head", [{"type": "linear", "solver": None}, {"type": "mlp", "hidden": [16, 8], "dropout": 0.1}])
