@@ -115,7 +115,7 @@ class Callers:
 
 def needed_scope(method: str, path: str) -> str:
     """The scope for a request: one rule for all routes, so that a new one cannot forget it."""
-    if path.startswith(("/v1/keys", "/v1/workspaces")):
+    if path.startswith(("/v1/keys", "/v1/workspaces", "/v1/cache")):
         return "admin"
     reads = method in {"GET", "HEAD", "OPTIONS"} or (method == "POST" and (path.endswith("/predict") or path == "/v1/plans"))
     return "read" if reads else "write"

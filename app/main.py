@@ -6,7 +6,7 @@ from fastapi import APIRouter, FastAPI
 
 from app.authentication import Limits
 from app.door import make_app
-from app.routes import backbones, datasets, docs, events, health, jobs, keys, logs, models, plans, workspaces
+from app.routes import backbones, cache, datasets, docs, events, health, jobs, keys, logs, models, plans, workspaces
 from app.services import Services
 
 CONTROL: tuple[APIRouter, ...] = (
@@ -20,6 +20,7 @@ CONTROL: tuple[APIRouter, ...] = (
     models.router,
     keys.router,
     workspaces.router,
+    cache.router,
 )
 EVERYWHERE: tuple[APIRouter, ...] = (health.router, docs.router)
 

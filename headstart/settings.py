@@ -103,6 +103,11 @@ class Settings(BaseSettings):
         return self.folder / "cache"
 
     @property
+    def features(self) -> Path:
+        """The feature cache."""
+        return self.cache / "features"
+
+    @property
     def queue(self) -> Path:
         return self.folder / "queue"
 

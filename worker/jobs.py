@@ -41,7 +41,7 @@ class JobWork:
             "dataset_sha256": dataset.sha256,
             "table_sha256": datasets.profile_of(dataset).table_sha256,
             "cache_bytes": settings.cache_bytes,
-            "cache": str(settings.cache / "features"),
+            "cache": str(settings.features),
             "blobs": str(blobs.root),
             "artifact": models.artifact_key(job.id, lease.epoch),
             "created_at": job.created_at.isoformat(),

@@ -26,6 +26,7 @@ from headstart.store.database import Database
 from headstart.store.leases import Lease
 from worker import housekeeping
 from worker.backbones import BackboneWork
+from worker.caches import CacheNotes
 from worker.datasets import DatasetWork
 from worker.failpoints import reach
 from worker.jobs import JobWork
@@ -60,6 +61,7 @@ class Supervisor:
             Slot("reader", tuple(kind for kind, work in WORK.items() if work.role == "reader")),
             Slot("engine", tuple(kind for kind, work in WORK.items() if work.role == "engine")),
         ]
+        self._cache = CacheNotes(settings, database, now=_wall())
         self._outcomes = Outcomes(database, self._blobs, WORK)
         self._sweeper = Sweeper(database, self._outcomes, settings.lease_seconds, self._now)
         self._selector = selectors.DefaultSelector()
@@ -169,6 +171,8 @@ class Supervisor:
         match message["say"], slot.lease:
             case "ready", _:
                 self._greet(slot, message)
+            case "cache", _:
+                self._cache.tell(message, now=_wall())
             case _, None:
                 return  # said by an attempt that was dropped meanwhile
             case "stage", lease:
@@ -180,6 +184,7 @@ class Supervisor:
             case "done", lease:
                 reach("publish.before_commit", self._settings.failpoint)
                 self._outcomes.succeed(lease, message, now=_wall())
+                self._cache.count(message)
                 self._release(slot)
             case "failed", lease:
                 log.info("attempt_trace", id=lease.id, code=message["failure"]["code"], trace=message.get("trace"))
@@ -195,6 +200,7 @@ class Supervisor:
             hardware = Hardware.model_validate(message["hardware"])
             with self._database.write() as session:
                 workers.register_worker(session, self.owner, host=socket.gethostname(), hardware=hardware, now=_wall())
+            slot.tell(self._cache.request())
 
     def _finished(self) -> bool:
         """Whether a slot has become free since this was last asked."""
@@ -309,6 +315,8 @@ class Supervisor:
         slot.end_attempt()
         if slot.role == "reader":  # used once
             self._bury(slot, killed=True)
+        else:
+            slot.tell(self._cache.request())
 
     def _let_go(self) -> None:
         """Stopping: end the children, and give back what they were at, so that another worker need not wait for the lease."""

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from headstart import __version__
-from headstart.cli import backbones, datasets, jobs, keys, models, tables, workspaces
+from headstart.cli import backbones, cache, datasets, jobs, keys, models, tables, workspaces
 from headstart.cli.session import Home, Json, Options, session
 from headstart.client import health as calls
 from headstart.errors import Unavailable
@@ -30,6 +30,7 @@ app.add_typer(models.app, name="models")
 app.command("predict")(models.predict)
 app.add_typer(keys.app, name="keys")
 app.add_typer(workspaces.app, name="workspaces")
+app.command("cache")(cache.cache)
 
 
 @app.callback(invoke_without_command=True)

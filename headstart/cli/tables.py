@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headstart.specs.backbones import Backbone, Layer
+from headstart.specs.cache import Cache
 from headstart.specs.datasets import Dataset, RowProblem
 from headstart.specs.jobs import Event, Job, LogLine, Metric, Report
 from headstart.specs.keys import Key, NewKey
@@ -253,6 +254,30 @@ def keys(page: Page[Key]) -> RenderableType:
 
 def new_key(row: NewKey) -> RenderableType:
     return facts([("id", row.id), ("name", row.name), ("scopes", ", ".join(row.scopes)), ("workspace", row.workspace), ("key", row.key)])
+
+
+def cache(row: Cache) -> RenderableType:
+    parts: list[RenderableType] = []
+    for machine in row.machines:
+        size = f"{machine.bytes:,} bytes of {machine.budget_bytes:,}, in {machine.key_count:,} keys"
+        served = f"{machine.rows_reused:,} reused, {machine.rows_computed:,} computed"
+        rate = None if machine.hit_rate is None else f"{machine.hit_rate:.1%}"
+        parts += [facts([("machine", machine.host), ("size", size), ("rows", served), ("hit rate", rate)]), ""]
+        keys = [
+            (
+                key.workspace,
+                key.backbone,
+                key.boundary,
+                key.pooling,
+                key.storage,
+                key.rows,
+                key.bytes,
+                key.last_used_at.isoformat(timespec="seconds"),
+            )
+            for key in machine.keys
+        ]
+        parts += [table(("workspace", "backbone", "boundary", "pooling", "kept in", "rows", "bytes", "last used"), keys), ""]
+    return Group(*parts) if parts else Text("No worker has told of a cache yet.")
 
 
 def workspaces(page: Page[Workspace]) -> RenderableType:

@@ -8,12 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 
-from headstart.client import backbones, datasets, health, jobs, keys, models, streams, sugar, workspaces
+from headstart.client import backbones, cache, datasets, health, jobs, keys, models, streams, sugar, workspaces
 from headstart.client.credentials import find_credentials
 from headstart.client.http import Connection, Surroundings
 from headstart.client.inputs import Given
 from headstart.client.protocol import Retries
 from headstart.specs.backbones import Backbone, Layer
+from headstart.specs.cache import Cache
 from headstart.specs.datasets import Dataset, Profile, Row, RowProblem
 from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric, Report
 from headstart.specs.keys import Key, NewKey, Scope
@@ -227,6 +228,10 @@ class Headstart:
 
     def get_workspace(self, workspace: str) -> Workspace:
         return self.connection.send(workspaces.get_workspace(workspace))
+
+    def get_cache(self) -> Cache:
+        """Size, hit rate and content of the feature cache, by machine."""
+        return self.connection.send(cache.get_cache())
 
     def get_health(self) -> dict[str, Any]:
         """What `/readyz` says; raises Unavailable while the server is not ready. Never tries twice."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from headstart.engine.cache import FeatureCache
 from headstart.engine.examples import Example, digests, distinct
-from headstart.engine.features import SHARD_SECONDS, Floats, Halved, Progress, computed_parts
+from headstart.engine.features import SHARD_SECONDS, Floats, Halved, Progress, Rising, computed_parts
 from headstart.engine.inputs import Batch, Encoded
 from headstart.engine.prefix import Prefix
 from headstart.specs.backbones import Layer
@@ -66,6 +66,8 @@ class CachedFeeder:
     encoded: Encoded
     pieces: list[Tensor]
     kept: Kept
+    cache: FeatureCache
+    """Kept so that it stays in use."""
 
     def __call__(self, rows: NDArray[np.int64]) -> tuple[Tensor, Batch]:
         return self.kept.batch([self.pieces[row] for row in rows]), self.encoded.skeleton(rows)
@@ -144,25 +146,32 @@ def extract_activations(
         EngineFault: as of `features.extract`.
         OSError: the cache cannot be written.
     """
-    started = clock()
+    started, told = clock(), Rising(progress)
     rows = digests(examples)
     firsts, which = distinct(rows)
-    known = cache.find(rows[firsts])
-    missing = firsts[[number for number, piece in enumerate(known) if piece is None]]
-    kept = Kept.of(prefix.layers[0])
-    if len(missing):
+    unique, kept = rows[firsts], Kept.of(prefix.layers[0])
+    known = cache.find(unique)
+    whole = all(piece is not None for piece in known)
+    rows_computed = units_computed = 0
+
+    def compute(missing: NDArray[np.int64]) -> None:
+        nonlocal units_computed
         writer = _Writer(cache, rows, None if alike else encoded.lengths, kept, clock)
-        for part, values in computed_parts(prefix, encoded, missing, batch_tokens, alike=alike, progress=progress, halved=halved):
+        for part, values in computed_parts(prefix, encoded, firsts[missing], batch_tokens, alike=alike, progress=told, halved=halved):
             writer.keep(part, values)
         writer.flush()
-        known = cache.find(rows[firsts])
+        units_computed += int(encoded.lengths[firsts[missing]].sum())
+
+    if not whole:
+        rows_computed = cache.complete(unique, compute, told.again)
+        known = cache.find(unique)
     pieces = [piece for piece in known if piece is not None]
     return Extraction(
-        feeder=CachedFeeder(encoded, [pieces[number] for number in which], kept),
-        rows_computed=len(missing),
-        rows_reused=len(examples) - len(missing),
-        units_computed=int(encoded.lengths[missing].sum()),
-        seconds=clock() - started if len(missing) else 0.0,
+        feeder=CachedFeeder(encoded, [pieces[number] for number in which], kept, cache),
+        rows_computed=rows_computed,
+        rows_reused=len(examples) - rows_computed,
+        units_computed=units_computed,
+        seconds=0.0 if whole else clock() - started,
     )
 
 
@@ -187,5 +196,5 @@ class _Writer:
         if self._waiting:
             rows = np.fromiter((row for row, _ in self._waiting), np.int64, len(self._waiting))
             lengths = np.fromiter((len(piece) for _, piece in self._waiting), np.int64, len(self._waiting))
-            self._cache.append(self._digests[rows], np.concatenate([piece for _, piece in self._waiting]), lengths)
+            self._cache.append(self._digests[rows], [piece for _, piece in self._waiting], lengths)
         self._waiting, self._since, self._held = [], self._clock(), 0

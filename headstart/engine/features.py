@@ -5,7 +5,7 @@ Axes: N rows, D width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,21 @@ Progress = Callable[[float, int, int], None]
 
 Halved = Callable[[int], None]
 """Told how many rows the parts of a batch have that did not fit the memory."""
+
+
+class Rising:
+    """Progress that never goes back, and that can be told again while another process computes."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._told = (0.0, 0, 1)
+
+    def __call__(self, share: float, step: int, steps: int) -> None:
+        self._told = (max(share, self._told[0]), step, steps)
+        self.again()
+
+    def again(self) -> None:
+        self._progress(*self._told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,29 +79,45 @@ def extract(
             `diverged` when the prefix gives numbers that are not finite.
         OSError: the cache cannot be written.
     """
-    started = clock()
-    firsts, which = distinct(rows := digests(examples))
+    started, told = clock(), Rising(progress)
+    rows = digests(examples)
+    firsts, which = distinct(rows)
     unique = rows[firsts]
-    known, found = cache.lookup(unique) if cache is not None else (np.zeros((len(unique), 0), np.float32), np.zeros(len(unique), np.bool_))
-    missing = np.flatnonzero(~found)
-    if not len(missing):
-        return Features(known[which], 0, len(examples), 0, 0.0)
-    encoded = preprocessor.encode(Picked(examples, firsts[missing]), limit)
-    keeper = _Keeper(cache, unique[missing], clock)
-    computed = np.empty((len(missing), 0), np.float32)
-    for places, values in computed_parts(
-        prefix, encoded, np.arange(len(missing)), batch_tokens, alike=preprocessor.alike, progress=progress, halved=halved
-    ):
-        if not computed.shape[1]:
-            computed = np.empty((len(missing), values.shape[1]), np.float32)
-        computed[places] = values
-        keeper.keep(places, values)
-    keeper.flush()
-    values = np.empty((len(unique), computed.shape[1]), np.float32)
-    if known.shape[1]:
-        values[found] = known[found]
-    values[missing] = computed
-    return Features(values[which], len(missing), len(examples) - len(missing), int(encoded.lengths.sum()), clock() - started)
+    units_computed = 0
+
+    def compute(missing: NDArray[np.int64]) -> Floats:
+        nonlocal units_computed
+        encoded = preprocessor.encode(Picked(examples, firsts[missing]), limit)
+        parts = computed_parts(
+            prefix, encoded, np.arange(len(missing)), batch_tokens, alike=preprocessor.alike, progress=told, halved=halved
+        )
+        units_computed += int(encoded.lengths.sum())
+        if cache is None:
+            return gathered(parts, len(missing))
+        keeper = _Keeper(cache, unique[missing], clock)
+        for places, values in parts:
+            keeper.keep(places, values)
+        keeper.flush()
+        return np.empty((0, 0), np.float32)  # read back from the cache, so that the rows are held once
+
+    if cache is None:
+        values, rows_computed = compute(np.arange(len(unique))), len(unique)
+    elif cache.knows(unique).all():
+        return Features(cache.lookup(unique)[0][which], 0, len(examples), 0, 0.0)
+    else:
+        rows_computed = cache.complete(unique, compute, told.again)
+        values = cache.lookup(unique)[0]
+    return Features(values[which], rows_computed, len(examples) - rows_computed, units_computed, clock() - started)
+
+
+def gathered(parts: Iterable[tuple[NDArray[np.int64], Floats]], rows: int) -> Floats:
+    """[N, D] of what `computed_parts` gives, in the order of the rows."""
+    values = np.empty((rows, 0), np.float32)
+    for places, computed in parts:
+        if not values.shape[1]:
+            values = np.empty((rows, computed.shape[1]), np.float32)
+        values[places] = computed
+    return values
 
 
 def computed_parts(
@@ -148,7 +179,7 @@ def _run(prefix: Prefix, encoded: Encoded, rows: NDArray[np.int64], batch: Batch
 class _Keeper:
     """Gathers computed batches and writes a shard now and then."""
 
-    def __init__(self, cache: FeatureCache | None, rows: NDArray[np.uint8], clock: Callable[[], float]) -> None:
+    def __init__(self, cache: FeatureCache, rows: NDArray[np.uint8], clock: Callable[[], float]) -> None:
         self._cache = cache
         self._digests = rows
         self._clock = clock
@@ -163,6 +194,6 @@ class _Keeper:
             self.flush()
 
     def flush(self) -> None:
-        if self._cache is not None and self._rows:
-            self._cache.append(self._digests[np.concatenate(self._rows)], np.concatenate(self._values))
+        if self._rows:
+            self._cache.append(self._digests[np.concatenate(self._rows)], self._values)
         self._rows, self._values, self._since = [], [], self._clock()

@@ -19,10 +19,10 @@ from torch import nn
 from headstart.blobs.atomic import atomic_file
 from headstart.engine.inputs import Batch, Preprocessor
 from headstart.engine.prefix import Prefix
+from headstart.planning.estimates import LEAST_SPEEDUP
 from headstart.specs.backbones import Layer
 
 REDUCED = "bfloat16"
-LEAST_SPEEDUP = 1.15
 MOST_RELATIVE_ERROR = 1e-2
 """Largest ‖features in 16 bits − in float32‖ / ‖in float32‖ over the sample. bfloat16 itself has 8 bits: 4e-3 in one rounding."""
 REPETITIONS = 3
@@ -47,6 +47,12 @@ class Precision:
     reason: str
     speedup: float | None
     relative_error: float | None
+
+    @property
+    def storage(self) -> str:
+        """What the boundary's output of each token is kept in: 16 bits where the prefix ran in them and was seen to agree with float32."""
+        agrees = self.relative_error is not None and self.relative_error <= MOST_RELATIVE_ERROR
+        return REDUCED if self.dtype == REDUCED and agrees else "float32"
 
     def record(self) -> dict[str, Any]:
         return asdict(self)

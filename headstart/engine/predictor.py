@@ -17,7 +17,7 @@ from headstart.engine.artifacts import Artifact, TaskEntry
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.backbones.merging import merged
 from headstart.engine.examples import Example
-from headstart.engine.features import computed_parts
+from headstart.engine.features import computed_parts, gathered
 from headstart.engine.heads import HEADS
 from headstart.engine.prefix import Prefix
 from headstart.engine.tasks import TASKS
@@ -129,12 +129,8 @@ class Predictor:
     def embed(self, examples: Sequence[Example]) -> Embedded:
         """Run f."""
         encoded = self._preprocessor.encode(examples, self.manifest.max_tokens)
-        parts = list(
-            computed_parts(self._prefix, encoded, np.arange(len(examples)), self.manifest.batch_tokens, alike=self._preprocessor.alike)
-        )
-        features = np.empty((len(examples), parts[0][1].shape[1]), np.float32)
-        for rows, values in parts:
-            features[rows] = values
+        parts = computed_parts(self._prefix, encoded, np.arange(len(examples)), self.manifest.batch_tokens, alike=self._preprocessor.alike)
+        features = gathered(parts, len(examples))
         return Embedded(features, encoded.lengths, encoded.cut)
 
     def answer(self, embedded: Embedded, tasks: Sequence[TaskEntry], top_k: int | None) -> list[PredictedRow]:

@@ -12,7 +12,7 @@ import transformers
 
 from headstart.engine.activations import Extraction, Feeder, InputFeeder, RecomputingFeeder, extract_activations
 from headstart.engine.backbones.loading import random_module
-from headstart.engine.cache import CacheKey, FeatureCache, prune
+from headstart.engine.cache import CacheKey, FeatureCache
 from headstart.engine.context import Context
 from headstart.engine.examples import Example, digests
 from headstart.engine.features import Features, Halved, extract
@@ -23,7 +23,7 @@ from headstart.engine.sources import PooledSource, SuffixSource
 from headstart.engine.splits import Split, assign
 from headstart.engine.suffix import cut_of, make_suffix
 from headstart.errors import quote
-from headstart.specs.plans import INPUT
+from headstart.specs.plans import FEATURE_BYTES, INPUT
 
 _UNITS = {"text": "tokens", "image": "patches of 16 × 16", "audio": "fiftieths of a second"}
 
@@ -95,10 +95,10 @@ def choose_precision(context: Context, examples: Sequence[Example]) -> Precision
     return precision
 
 
-def pooled_features(context: Context, examples: Sequence[Example], dtype: str) -> Prepared:
+def pooled_features(context: Context, examples: Sequence[Example], precision: Precision) -> Prepared:
     """Nothing of the backbone learns: one vector for each example, once."""
-    prefix = Prefix(context.backbone.module, [context.layer], context.spec.method.pooling, dtype)
-    cache = _cache(context, prefix, context.spec.method.pooling)
+    prefix = Prefix(context.backbone.module, [context.layer], context.spec.method.pooling, precision.dtype)
+    cache = _cache(context, prefix, context.spec.method.pooling, "float32")
     features = extract(
         prefix,
         context.backbone.preprocessor,
@@ -111,11 +111,11 @@ def pooled_features(context: Context, examples: Sequence[Example], dtype: str) -
         halved=_halved(context),
     )
     _log_features(context, features)
-    _prune(context, cache, features.rows_computed)
+    _settle(context, cache, features.rows_computed)
     return Prepared(PooledSource(features.values), features.rows_computed, features.rows_reused, features.seconds)
 
 
-def suffix_source(context: Context, examples: Sequence[Example], dtype: str) -> Prepared:
+def suffix_source(context: Context, examples: Sequence[Example], precision: Precision) -> Prepared:
     """The upper part of the backbone learns: what the boundary gives for each example, or the inputs themselves."""
     backbone, plan = context.backbone, context.plan
     preprocessor = backbone.preprocessor
@@ -129,10 +129,10 @@ def suffix_source(context: Context, examples: Sequence[Example], dtype: str) -> 
     if plan.boundary == INPUT:
         feeder = InputFeeder(encoded)
     else:
-        prefix = Prefix(backbone.module, [backbone.anatomy.layer(plan.boundary)], None, dtype)
-        cache = _cache(context, prefix, None)
+        prefix = Prefix(backbone.module, [backbone.anatomy.layer(plan.boundary)], None, precision.dtype)
+        cache = _cache(context, prefix, None, precision.storage)
         if cache is None:
-            context.reporter.log(f"Features are computed anew for each batch: {plan.cache.reason}.")
+            context.reporter.log("Features are computed anew for each batch: they would not fit the budget of the cache.")
             feeder = RecomputingFeeder(prefix, encoded)
         else:
             found = extract_activations(
@@ -148,8 +148,8 @@ def suffix_source(context: Context, examples: Sequence[Example], dtype: str) -> 
             )
             feeder, computed, reused, seconds = found.feeder, found.rows_computed, found.rows_reused, found.seconds
             _log_features(context, found)
-            _prune(context, cache, computed)
-    return Prepared(SuffixSource(suffix, feeder, DTYPES[dtype], preprocessor.alike), computed, reused, seconds)
+            _settle(context, cache, computed)
+    return Prepared(SuffixSource(suffix, feeder, DTYPES[precision.dtype], preprocessor.alike), computed, reused, seconds)
 
 
 def _progress(context: Context):  # type: ignore[no-untyped-def] # noqa: ANN202 - features.Progress
@@ -182,9 +182,11 @@ def _log_features(context: Context, found: Features | Extraction) -> None:
     context.reporter.log(f"Features: {took}, {found.rows_reused:,} rows reused.")
 
 
-def _cache(context: Context, prefix: Prefix, pooling: str | None) -> FeatureCache | None:
-    """The cache of these features; None when the plan says that they would not fit."""
-    if context.plan.cache.mode != "cached":
+def _cache(context: Context, prefix: Prefix, pooling: str | None, storage: str) -> FeatureCache | None:
+    """The cache of these features; None when they would not fit: the plan says so, or they take more bits than it hoped for."""
+    planned, budget = context.plan.cache, context.cache_bytes
+    wider = FEATURE_BYTES[storage] / FEATURE_BYTES[planned.dtype]
+    if planned.mode != "cached" or (wider > 1 and budget is not None and planned.bytes * wider > budget):
         return None
     key = CacheKey(
         workspace=context.workspace,
@@ -196,13 +198,16 @@ def _cache(context: Context, prefix: Prefix, pooling: str | None) -> FeatureCach
         device=device_class(prefix.device),
         torch=torch.__version__,
         transformers=transformers.__version__,
+        storage=storage,
     )
-    cache = FeatureCache(context.cache_root, key)
+    return FeatureCache(context.cache_root, key, context.cache_bytes)
+
+
+def _settle(context: Context, cache: FeatureCache | None, computed: int) -> None:
+    """Once all features are there."""
+    if cache is None:
+        return
     if cache.damaged:
-        context.warn("cache_damaged", f"{cache.damaged} damaged pieces of the feature cache were dropped; their rows are computed again.")
-    return cache
-
-
-def _prune(context: Context, cache: FeatureCache | None, computed: int) -> None:
-    if cache is not None and context.cache_bytes is not None and computed:
-        prune(context.cache_root, context.cache_bytes, keep=cache.folder)
+        context.warn("cache_damaged", f"{cache.damaged} damaged pieces of the feature cache were dropped; their rows were computed again.")
+    if computed:
+        cache.prune()

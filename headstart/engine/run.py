@@ -102,7 +102,7 @@ def run_job(
         rows, split = read(context, table_path)
         precision = choose_precision(context, rows.examples)
         prepare = pooled_features if isinstance(spec.method, FeatureExtraction) else suffix_source
-        prepared = prepare(context, rows.examples, precision.dtype)
+        prepared = prepare(context, rows.examples, precision)
         stages.enter(JobStatus.TRAINING)
         learnt = learn(context, prepared, rows.targets, split)
         done = {

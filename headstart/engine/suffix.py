@@ -82,7 +82,7 @@ class Suffix:
         self._seen = seen
         self._maker = _maker(module, cut, seen)
         for layer in cut.below:
-            find_layer(module, layer.name).forward = self._stand_in(layer)  # type: ignore[method-assign]
+            find_layer(module, layer.name).forward = self._stand_in(layer)
 
     def __call__(self, hidden: Tensor | None, batch: Batch) -> Tensor:
         """Pooled vectors [B, D], float32, differentiable.

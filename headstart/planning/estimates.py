@@ -9,6 +9,7 @@ from typing import Literal
 
 from headstart.specs.backbones import Anatomy, AudioInput, ImageInput, Layer, TextInput
 from headstart.specs.datasets import ColumnProfile
+from headstart.specs.fields import DType
 from headstart.specs.plans import Estimate, Hardware, RowsPlan
 
 CHARS_PER_TOKEN = 4.0
@@ -26,6 +27,9 @@ FALLBACK_RATE = 5e10
 
 USE = 0.6
 """Share of the measured matrix rate that a whole prefix reaches: norms, softmax and gathers are not products."""
+
+LEAST_SPEEDUP = 1.15
+"""`auto` takes 16 bits where they are so many times as fast; the worker measures it on the job's own rows."""
 
 READ_BYTES_PER_SECOND = 1e9
 SOLVER_STEPS = 60
@@ -116,6 +120,15 @@ def rate_of(hardware: Hardware | None, dtype: DTypeChoice) -> float:
     if dtype == "auto":
         return max(rates.values(), default=FALLBACK_RATE)
     return rates.get(dtype, FALLBACK_RATE)
+
+
+def kept_in(hardware: Hardware | None, dtype: DTypeChoice) -> DType:
+    """What the boundary's output of each token is likely kept in: 16 bits if the worker will run in bfloat16, whose agreement it measures."""
+    if dtype == "bfloat16":
+        return "bfloat16"
+    rates = {} if hardware is None else hardware.flops_per_second
+    faster = rates.get("bfloat16", 0.0) >= LEAST_SPEEDUP * rates.get("float32", float("inf"))
+    return "bfloat16" if dtype == "auto" and faster else "float32"
 
 
 def _memory(work: Work, anatomy: Anatomy, rows: int) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from headstart.errors import invalid_field, quote
 from headstart.planning.classes import check_classes, lookalikes, ordered_classes, smallest_class
 from headstart.planning.columns import TaskColumns, label_counts, split_counts, task_columns
-from headstart.planning.estimates import CHARS_PER_TOKEN, Work, estimate, kept_numbers, mean_units, pooled_width
+from headstart.planning.estimates import CHARS_PER_TOKEN, Work, estimate, kept_in, kept_numbers, mean_units, pooled_width
 from headstart.planning.heads import head_parameters
 from headstart.planning.layers import resolve_layer
 from headstart.planning.splits import carve_validation, counts_for_class
@@ -16,14 +17,13 @@ from headstart.planning.trainable import Selection, select
 from headstart.planning.tuning import Tuning, estimate_tuning
 from headstart.specs.backbones import Anatomy, Layer, TextInput
 from headstart.specs.datasets import DatasetProfile
+from headstart.specs.fields import DType
 from headstart.specs.jobs import Evaluation, FeatureExtraction, FineTuning, JobSpec
-from headstart.specs.plans import INPUT, CachePlan, Hardware, Plan, PlanWarning, RowsPlan, TaskPlan, Trainable
+from headstart.specs.plans import FEATURE_BYTES, INPUT, CachePlan, Hardware, Plan, PlanWarning, RowsPlan, TaskPlan, Trainable
 
 BATCH_TOKENS = 1_024
 FEW_TEST_ROWS = 100
 MAX_PAIRS = 5
-FEATURE_BYTES = 4
-"""The cache holds float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +80,21 @@ def make_plan(
     }
     if cut.tuned is None:
         estimated = estimate(work, anatomy, hardware, **sizes)
-        kept_bytes = (rows.train + rows.validation + rows.test) * work.width * FEATURE_BYTES
+        kept_dtype: DType = "float32"  # one vector a row is small, and a solver asks for more than 8 bits of it
+        kept = (rows.train + rows.validation + rows.test) * work.width
     else:
         below = None if cut.tuned.boundary == INPUT else anatomy.layer(cut.tuned.boundary)
         tuning = Tuning(below, cut.tuned.parameters, spec.training.epochs)
         estimated = estimate_tuning(work, tuning, anatomy, hardware, **sizes)
-        kept = rows.train + rows.validation + rows.test
-        kept_bytes = 0 if below is None else int(kept * kept_numbers(below, anatomy, work.mean_units) * FEATURE_BYTES)
+        kept_dtype = kept_in(hardware, work.dtype)
+        count = rows.train + rows.validation + rows.test
+        kept = 0 if below is None else int(count * kept_numbers(below, anatomy, work.mean_units))
     return Plan(
         object="plan",
         method=spec.method.type,
         parent=parent,
         boundary=cut.name,
-        cache=_cache(cut.name, kept_bytes, cache_budget_bytes),
+        cache=_cache(cut.name, kept * FEATURE_BYTES[kept_dtype], kept_dtype, cache_budget_bytes),
         trainable=_trainable(cut),
         tasks=tasks,
         rows=rows,
@@ -230,14 +232,15 @@ def _without_missing(train: int, validation: int, test: int, columns: _Columns, 
     return RowsPlan(train=train, validation=validation, test=test, dropped=profile.rows - train - validation - test)
 
 
-def _cache(boundary: str, size: int, budget: int) -> CachePlan:
+def _cache(boundary: str, size: int, dtype: DType, budget: int) -> CachePlan:
+    mode: Literal["cached", "recomputed"] = "recomputed"
     if boundary == INPUT:
-        return CachePlan(
-            mode="recomputed", reason="training starts at the input: nothing below it stays the same", bytes=0, hit_fraction=0.0
-        )
-    if size <= budget:
-        return CachePlan(mode="cached", reason="fits the budget", bytes=size, hit_fraction=0.0)
-    return CachePlan(mode="recomputed", reason=f"needs {size:,} bytes, and the budget is {budget:,}", bytes=size, hit_fraction=0.0)
+        reason = "training starts at the input: nothing below it stays the same"
+    elif size <= budget:
+        mode, reason = "cached", "fits the budget"
+    else:
+        reason = f"needs {size:,} bytes, and the budget is {budget:,}"
+    return CachePlan(mode=mode, reason=reason, bytes=size, dtype=dtype, hit_fraction=0.0)
 
 
 def _row_warnings(rows: RowsPlan, columns: _Columns, profile: DatasetProfile, evaluation: Evaluation) -> Iterable[PlanWarning]:

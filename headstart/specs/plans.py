@@ -12,10 +12,19 @@ INPUT = "input"
 """The boundary below the first layer: the whole backbone is the suffix."""
 
 
+FEATURE_BYTES: dict[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""Bytes of one number in the feature cache, by its dtype."""
+
+
 class CachePlan(View):
     mode: Literal["cached", "recomputed"]
     reason: str = Field(examples=["fits the budget"])
-    bytes: int = Field(description="Size of the features of all rows.", examples=[41287680])
+    bytes: int = Field(description="Size of the features of all rows, in `dtype`.", examples=[41287680])
+    dtype: DType = Field(
+        description="What they are kept in. 16 bits are hoped for where workers are faster in them; a worker that finds no agreement with "
+        "float32 keeps float32, and recomputes if that exceeds its budget.",
+        examples=["bfloat16"],
+    )
     hit_fraction: float = Field(description="Share of the rows that the cache is known to hold already.", examples=[0.0])
 
 

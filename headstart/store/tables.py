@@ -280,6 +280,19 @@ class ModelAlias(Table):
     version: Mapped[int]
 
 
+class Cache(Table):
+    """The feature cache of one machine, as its worker last told: what is in it by key, and by workspace how much and how often it served."""
+
+    __tablename__ = "caches"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    budget_bytes: Mapped[int]
+    keys: Mapped[dict[str, Any]]
+    workspaces: Mapped[dict[str, Any]]
+    started_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
 class Worker(Table):
     """A worker process that has started, with what it measured of its machine."""
 

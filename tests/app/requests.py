@@ -71,5 +71,6 @@ OPERATIONS = [
     Operation("revoke_key", "DELETE", "/v1/keys/{key}", "admin", 204),
     Operation("create_workspace", "POST", "/v1/workspaces", "admin", 201, json={"name": "third"}),
     Operation("list_workspaces", "GET", "/v1/workspaces", "admin", 200),
+    Operation("get_cache", "GET", "/v1/cache", "admin", 200),
     Operation("get_workspace", "GET", "/v1/workspaces/{workspace}", "admin", 200),
 ]

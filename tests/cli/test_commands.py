@@ -58,6 +58,7 @@ WIRE: dict[tuple[str, ...], tuple[tuple[str, ...], str]] = {
     ("keys", "list"): ((), "list"),
     ("keys", "create"): (("ci", "--scope", "read"), "key"),
     ("keys", "revoke"): (("key_1",), ""),
+    ("cache",): ((), "cache"),
     ("workspaces", "list"): ((), "list"),
     ("workspaces", "create"): (("research",), "workspace"),
 }

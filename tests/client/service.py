@@ -100,7 +100,7 @@ PLAN: dict[str, Any] = {
     "method": "feature-extraction",
     "parent": None,
     "boundary": "encoder.layer.5",
-    "cache": {"mode": "cached", "reason": "fits", "bytes": 9, "hit_fraction": 0.0},
+    "cache": {"mode": "cached", "reason": "fits", "bytes": 9, "dtype": "float32", "hit_fraction": 0.0},
     "trainable": {"parameters": 0, "tensors": 0, "names": []},
     "tasks": [],
     "rows": {"train": 6, "validation": 1, "test": 2, "dropped": 0},
@@ -149,6 +149,23 @@ LAYER = {
     "axes": ["T", "D"],
     "boundary": True,
 }
+CACHE_KEY = {
+    "object": "cache_key",
+    "id": "9f86",
+    "workspace": "ws_1",
+    "backbone": "minilm-l6",
+    "backbone_sha256": "00",
+    "boundary": "encoder.layer.5",
+    "pooling": "mean",
+    "dtype": "bfloat16",
+    "storage": "float32",
+    "rows": 9,
+    "bytes": 90,
+    "last_used_at": NOW,
+}
+CACHED = {"bytes": 90, "budget_bytes": 1000, "key_count": 1, "rows_computed": 9, "rows_reused": 18, "hit_rate": 0.6667}
+MACHINE = {"id": "cache_1", "host": "worker-1", **CACHED, "keys": [CACHE_KEY], "started_at": NOW, "updated_at": NOW}
+CACHE = {"object": "cache", **CACHED, "machines": [MACHINE]}
 ROW_PROBLEM = {"row": 17, "column": None, "code": "ragged_row", "message": "Row 17 has 3 fields; the header has 2."}
 ROW = {"object": "row", "row": 1, "values": {"review": "great film", "label": None}, "cut": []}
 METRIC = {"object": "metric", "task": "sentiment", "split": "test", "name": "accuracy", "value": 0.88, "step": 1, "epoch": 1}
@@ -349,6 +366,9 @@ class Service:
     def _workspace(self, seen: Seen, *_name: str) -> Reply:
         return Reply(200, WORKSPACE)
 
+    def _cache(self, seen: Seen) -> Reply:
+        return Reply(200, CACHE)
+
     def _gone(self, seen: Seen, *_names: str) -> Reply:
         return Reply(204)
 
@@ -405,6 +425,7 @@ _ROUTES: tuple[tuple[str, str, str], ...] = (
     ("POST", "/v1/workspaces", "workspace"),
     ("GET", "/v1/workspaces", "page_of"),
     ("GET", f"/v1/workspaces/{_ONE}", "workspace"),
+    ("GET", "/v1/cache", "cache"),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from headstart.client import Headstart, backbones, datasets, health, jobs, keys, models, workspaces
+from headstart.client import Headstart, backbones, cache, datasets, health, jobs, keys, models, workspaces
 from headstart.specs.jobs import JobSpec
 from tests.client.service import Service, form, job
 
@@ -50,11 +50,12 @@ OPERATIONS = {
     "create_workspace": ("POST", "/v1/workspaces"),
     "list_workspaces": ("GET", "/v1/workspaces"),
     "get_workspace": ("GET", "/v1/workspaces/ws_1"),
+    "get_cache": ("GET", "/v1/cache"),
     "get_health": ("GET", "/readyz"),
 }
 CALLS: dict[str, Callable[..., Any]] = {
     name: function
-    for module in (datasets, backbones, jobs, models, keys, workspaces, health)
+    for module in (datasets, backbones, jobs, models, keys, workspaces, cache, health)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if function.__module__ == module.__name__
 }
@@ -94,6 +95,7 @@ def test_every_operation_answers_with_its_type(client: Headstart, service: Servi
         client.create_workspace(name="research"),
         client.list_workspaces(),
         client.get_workspace("ws_1"),
+        client.get_cache(),
         client.get_health(),
     ]
     assert None not in did

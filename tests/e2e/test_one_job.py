@@ -7,6 +7,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -46,6 +47,24 @@ def test_second_job_on_the_same_texts_computes_no_row(client: Headstart, few_twe
     assert second.job.seconds.features == 0
     assert second.report().cache == {"rows_computed": 0, "rows_reused": 300}
     assert second.report().tasks == first.report().tasks
+
+
+def test_admin_sees_what_the_cache_holds_and_how_often_it_served(client: Headstart, few_tweets: Path):
+    dataset = client.upload(few_tweets, name="counted")
+    before = client.get_cache()
+    jobs = [client.adapt(dataset, target="label", model="counted", wait=True, layer="encoder.layer.0", pooling="max") for _ in range(2)]
+    assert [job.report().cache["rows_computed"] for job in jobs] == [300, 0]
+    for _ in range(100):  # the worker tells of it a moment after the job
+        after = client.get_cache()
+        if after.rows_reused >= before.rows_reused + 300:
+            break
+        time.sleep(0.1)
+    assert (after.rows_computed, after.rows_reused) == (before.rows_computed + 300, before.rows_reused + 300)
+    (machine,) = after.machines
+    assert 0 < machine.bytes <= machine.budget_bytes
+    newest = machine.keys[0]
+    assert (newest.boundary, newest.pooling, newest.rows, newest.storage) == ("encoder.layer.0", "max", 300, "float32")
+    assert newest.backbone is not None
 
 
 def test_same_spec_and_seed_give_the_same_answers_bit_for_bit(client: Headstart, few_tweets: Path):

@@ -130,6 +130,7 @@ class World:
         reporter: Listener | None = None,
         workspace: str = "ws_one",
         change: Callable[[Plan], Plan] = lambda plan: plan,
+        cache_bytes: int | None = None,
         **overrides: Any,
     ) -> tuple[JobOutcome, Path]:
         """Plan and run a job; gives the outcome and the artifact's folder."""
@@ -152,6 +153,7 @@ class World:
             reporter=reporter or Listener(),
             clock=time.monotonic,
             created_at=CREATED_AT,
+            cache_bytes=cache_bytes,
         )
         return outcome, artifact
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -33,18 +35,18 @@ def recording(seed: int, seconds: float = 0.6, rate: int = 16000) -> bytes:
     return file.getvalue()
 
 
-EXAMPLES = {
+EXAMPLES: dict[str, list[Any]] = {
     "text": TEXTS,
     "image": [image(seed) for seed in range(3)],
     "audio": [recording(seed) for seed in range(3)],
 }
 
 
-def encoded_for(backbone: Backbone, examples: list[object] | None = None) -> Encoded:
+def encoded_for(backbone: Backbone, examples: Sequence[Any] | None = None) -> Encoded:
     return backbone.preprocessor.encode(examples or EXAMPLES[backbone.anatomy.modality], None)
 
 
-def batch_for(backbone: Backbone, examples: list[object] | None = None) -> Batch:
+def batch_for(backbone: Backbone, examples: Sequence[Any] | None = None) -> Batch:
     """All of them at once; recordings have one length."""
     encoded = encoded_for(backbone, examples)
     return encoded.batch(np.arange(len(encoded.lengths)))

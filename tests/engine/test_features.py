@@ -12,13 +12,15 @@ import torch
 from torch import nn
 
 from headstart.engine.backbones.loading import Backbone
-from headstart.engine.cache import FeatureCache
+from headstart.engine.cache import FeatureCache, claims
+from headstart.engine.cache.index import prefixes
+from headstart.engine.examples import digests as row_digests
 from headstart.engine.features import Features, Progress, extract
 from headstart.engine.prefix import Prefix
 from headstart.errors import EngineFault
 from headstart.specs.backbones import Layer
+from tests.engine.cached import KEY
 from tests.engine.conftest import reviews
-from tests.engine.test_cache import KEY
 
 LAYER = [Layer(object="layer", name="layer", index=0, parameters=4000, output=["T", 4], axes=["T", "D"], boundary=True)]
 TEXTS = [text for text, _ in reviews(120)]
@@ -100,6 +102,27 @@ def test_progress_rises_to_one(tiny):
     assert len(shares) > 5
     assert shares == sorted(shares)
     assert shares[-1] == (1.0, 1.0)
+
+
+def test_while_another_process_computes_the_job_still_tells_how_it_goes(tiny, tmp_path):
+    class Enough(Exception):
+        pass
+
+    shares: list[float] = []
+
+    def progress(share, number, batches):
+        shares.append(share)
+        if shares.count(shares[-1]) == 3:
+            raise Enough
+
+    cache = FeatureCache(tmp_path, KEY)
+    features(tiny, TEXTS[:20], cache)
+    with claims.claim(cache.folder, prefixes(row_digests(TEXTS[60:]))), pytest.raises(Enough):
+        features(tiny, TEXTS, FeatureCache(tmp_path, KEY), progress=progress)
+    assert shares == sorted(shares)
+    assert shares[-3:] == [1.0] * 3  # of what it could compute by itself
+    again = features(tiny, TEXTS, FeatureCache(tmp_path, KEY))
+    assert (again.rows_computed, again.rows_reused) == (60, 60)
 
 
 class Crowded(nn.Module):

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from headstart.engine.boundary import run_prefix
-from headstart.engine.precision import LEAST_SPEEDUP, MOST_RELATIVE_ERROR, Measurement, choose, measure_prefix, measured_once
+from headstart.engine.precision import MOST_RELATIVE_ERROR, Measurement, choose, measure_prefix, measured_once
 from headstart.engine.prefix import Prefix, in_dtype
+from headstart.planning.estimates import LEAST_SPEEDUP
 from tests.engine.samples import batch_for
 
 ABOUT = {"backbone_sha256": "b", "boundary": "encoder.layer.2"}
@@ -83,3 +84,18 @@ def test_measurement_compares_the_two_on_the_texts_given(tiny):
     measured = measure_prefix(tiny.module, tiny.preprocessor, layer, "mean", ["good film", "dull"], 16, time.perf_counter)
     assert measured.speedup > 0
     assert 0 < measured.relative_error < 0.05
+
+
+@pytest.mark.parametrize(
+    ("asked", "measured", "storage"),
+    [
+        ("bfloat16", Measurement(1.0, MOST_RELATIVE_ERROR), "bfloat16"),
+        ("bfloat16", Measurement(9.0, MOST_RELATIVE_ERROR * 1.01), "float32"),
+        ("auto", Measurement(9.0, 0.004), "bfloat16"),
+        ("auto", Measurement(1.0, 0.004), "float32"),
+        ("float32", Measurement(9.0, 0.0), "float32"),
+        ("float16", Measurement(9.0, 0.0), "float32"),
+    ],
+)
+def test_sixteen_bits_are_kept_only_where_they_ran_and_were_seen_to_agree(asked: str, measured: Measurement, storage: str):
+    assert choose(asked, lambda: measured).storage == storage

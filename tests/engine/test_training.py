@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from typing import Any
 
@@ -19,9 +20,13 @@ from headstart.engine.sources import PooledSource
 from headstart.engine.training import train
 from headstart.errors import EngineFault
 from headstart.specs.jobs import Training
+from headstart.specs.plans import Plan
 from tests.engine.conftest import Listener, World, reviews
 
 TOP = {"type": "fine-tuning", "top_layers": 1}
+SIXTEEN_BITS_SHARE, SIXTEEN_BITS_SCORE = 0.05, 0.01
+"""How far a cache in bfloat16 may lead from none: in parameters, a share of the way they went; in scores."""
+
 SIZE = {"dtype": "float32", "epochs": 3, "learning_rate": 3e-3}
 
 
@@ -85,10 +90,11 @@ def world_plan_names(backbone: Backbone, method: dict[str, Any]) -> list[str]:
     return [tensor.name for tensor in select(FineTuning(**method), backbone.anatomy).tensors]
 
 
-def test_training_from_the_cache_is_training_from_the_text(world, tiny):
-    def recomputed(plan):
-        return plan.model_copy(update={"cache": plan.cache.model_copy(update={"mode": "recomputed"})})
+def recomputed(plan: Plan) -> Plan:
+    return plan.model_copy(update={"cache": plan.cache.model_copy(update={"mode": "recomputed"})})
 
+
+def test_training_from_the_cache_is_training_from_the_text(world, tiny):
     rows = reviews(80)
     cached, one = world.run(tiny, rows, method=TOP, training=SIZE)
     again, two = world.run(tiny, rows, method=TOP, training=SIZE, change=recomputed)
@@ -110,6 +116,57 @@ def test_second_job_finds_the_boundary_in_the_cache_and_ends_bit_equal(world, ti
     assert (first / DELTA_FILE).read_bytes() == (second / DELTA_FILE).read_bytes()
 
 
+def storages(world: World) -> list[str]:
+    """What the shards in the world's cache are kept in."""
+    return [json.loads(path.read_text())["key"]["storage"] for path in world.cache_root.glob("??/*/*/shard.json")]
+
+
+def test_training_from_a_cache_in_sixteen_bits_is_training_from_the_text(world, tiny):
+    """bfloat16 has 8 bits: what is kept is 2**-9 from what was computed at most, in parts of it, and the suffix rounds its inputs so anyway."""
+    rows, reduced = reviews(80), {**SIZE, "dtype": "bfloat16"}
+    cached, one = world.run(tiny, rows, method=TOP, training=reduced)
+    _, two = world.run(tiny, rows, method=TOP, training=reduced, change=recomputed)
+    assert set(storages(world)) == {"bfloat16"}
+    assert cached.precision["relative_error"] < 1e-2
+    ours, theirs = load_artifact(one).delta, load_artifact(two).delta
+    for name, value in ours.items():
+        begun = tiny.module.get_parameter(name).detach().numpy()
+        moved = np.linalg.norm(theirs[name] - begun)
+        assert np.linalg.norm(value - theirs[name]) < SIXTEEN_BITS_SHARE * moved, name
+    texts = [{"text": text} for text, _ in rows]
+    told, exact = (Predictor(tiny, load_artifact(folder)).predict(texts)[0] for folder in (one, two))
+    for mine, other in zip(told, exact, strict=True):
+        mine_scores, other_scores = ({score.label: score.score for score in row.outputs["sentiment"].scores} for row in (mine, other))
+        assert mine_scores == pytest.approx(other_scores, abs=SIXTEEN_BITS_SCORE)
+
+
+def test_second_job_on_a_cache_in_sixteen_bits_ends_bit_equal(world, tiny):
+    rows, reduced = reviews(80), {**SIZE, "dtype": "bfloat16"}
+    (_, first), (two, second) = (world.run(tiny, rows, method=TOP, training=reduced) for _ in range(2))
+    assert two.cache == {"rows_computed": 0, "rows_reused": 80}
+    assert (first / DELTA_FILE).read_bytes() == (second / DELTA_FILE).read_bytes()
+
+
+def test_features_that_do_not_fit_in_the_bits_that_they_need_are_recomputed_and_told(world, tiny):
+    def hopeful(plan):
+        cache = plan.cache.model_copy(update={"dtype": "bfloat16", "bytes": plan.cache.bytes // 2})
+        return plan.model_copy(update={"cache": cache})
+
+    planned = []
+
+    def note(plan):
+        planned.append(plan.cache.bytes)
+        return plan
+
+    world.run(tiny, reviews(80), method=TOP, training=SIZE, change=note)
+    listener = Listener()
+    outcome, _ = world.run(
+        tiny, reviews(80, seed=1), method=TOP, training=SIZE, change=hopeful, cache_bytes=planned[0] * 3 // 4, reporter=listener
+    )
+    assert outcome.cache == {"rows_computed": 0, "rows_reused": 0}
+    assert "Features are computed anew for each batch: they would not fit the budget of the cache." in [line for _, line in listener.lines]
+
+
 @pytest.mark.parametrize("head", [{"type": "linear", "solver": None}, {"type": "mlp", "hidden": [16, 8], "dropout": 0.1}])
 def test_heads_are_trained_by_steps_on_frozen_features(world, tiny, head):
     method = {"type": "feature-extraction", "head": head}
@@ -122,7 +179,7 @@ def test_fine_tuned_model_is_rebuilt_bit_for_bit_and_shares_its_pass_with_no_oth
     _, folder = world.run(tiny, reviews(120), method=TOP, training={**SIZE, "epochs": 6})
     predictor = Predictor(tiny, load_artifact(folder))
     again = Predictor(tiny, load_artifact(folder))
-    texts = ["the film was good", "a dull plot", "it"]
+    texts = [{"text": text} for text in ("the film was good", "a dull plot", "it")]
     assert predictor.predict(texts) == again.predict(texts)
     assert predictor.shares != Predictor(tiny, load_artifact(world.run(tiny, reviews(120), method=TOP, training=SIZE)[1])).shares
 
@@ -136,7 +193,7 @@ def test_training_from_scratch_starts_at_random_parameters_and_is_rebuilt(world,
     distance = np.abs(one[name] - tiny.module.get_parameter(name).detach().numpy()).mean()
     assert distance > 0.5 * np.abs(one[name]).mean()
     predictor = Predictor(tiny, load_artifact(runs[0][1]))
-    assert predictor.predict(["good"]) == Predictor(tiny, load_artifact(runs[1][1])).predict(["good"])
+    assert predictor.predict([{"text": "good"}]) == Predictor(tiny, load_artifact(runs[1][1])).predict([{"text": "good"}])
 
 
 def test_events_tell_the_loss_of_each_epoch(world, tiny):

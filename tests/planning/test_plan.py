@@ -29,7 +29,13 @@ def test_the_plan_of_plain_feature_extraction(plan):
             "labelled_rows": 2000,
         }
     ]
-    assert made.cache.model_dump() == {"mode": "cached", "reason": "fits the budget", "bytes": 2000 * 384 * 4, "hit_fraction": 0.0}
+    assert made.cache.model_dump() == {
+        "mode": "cached",
+        "reason": "fits the budget",
+        "bytes": 2000 * 384 * 4,
+        "dtype": "float32",
+        "hit_fraction": 0.0,
+    }
     assert made.warnings == []
 
 

@@ -96,6 +96,27 @@ def test_plan_of_fine_tuning_names_what_learns_and_costs_more_than_a_head():
     assert (plan.boundary, plan.cache.mode, plan.cache.bytes) == (INPUT, "recomputed", 0)
 
 
+@pytest.mark.parametrize(
+    ("asked", "rates", "dtype"),
+    [
+        ("auto", {"float32": 1e11, "bfloat16": 4e11}, "bfloat16"),
+        ("auto", {"float32": 1e11, "bfloat16": 1.1e11}, "float32"),
+        ("auto", {}, "float32"),
+        ("bfloat16", {}, "bfloat16"),
+        ("float32", {"float32": 1e11, "bfloat16": 4e11}, "float32"),
+    ],
+)
+def test_size_of_the_cache_follows_the_dtype_that_tokens_are_kept_in(asked: str, rates: dict[str, float], dtype: str):
+    spec = factories.spec(training={"dtype": asked}).model_copy(update={"method": FineTuning(type="fine-tuning", top_layers=2)})
+    hardware = factories.HARDWARE.model_copy(update={"flops_per_second": rates})
+    plan = make_plan(spec, factories.dataset(), ANATOMY, hardware, cache_budget_bytes=1 << 40)
+    assert plan.cache.dtype == dtype
+    numbers = 2000 * 32 * ANATOMY.width  # rows of 32 tokens
+    assert plan.cache.bytes == numbers * {"float32": 4, "bfloat16": 2}[dtype]
+    tight = make_plan(spec, factories.dataset(), ANATOMY, hardware, cache_budget_bytes=numbers * 3)
+    assert tight.cache.mode == ("cached" if dtype == "bfloat16" else "recomputed")
+
+
 def test_solved_head_has_no_dropout():
     spec = factories.spec(method={"head": {"type": "linear", "solver": "lbfgs", "dropout": 0.1}})
     with pytest.raises(BadInput) as refused:

@@ -16,7 +16,7 @@ from sqlalchemy import JSON, Connection, Engine, String, column, func, inspect, 
 
 from headstart.errors import Conflict, Unavailable
 from headstart.specs.backbones import Anatomy
-from headstart.store import backbones, idempotency, jobs, keys, models, workers
+from headstart.store import backbones, caches, idempotency, jobs, keys, models, workers
 from headstart.store.database import Database
 from headstart.store.migrate import alembic_config, migrate
 from headstart.store.tables import Job, Table
@@ -52,6 +52,7 @@ def fill(database: Database) -> None:
         add_job(session, workspace)
         keys.create_key(session, workspace_id=workspace, name="ci", scopes=["read"], expires_at=None, now=NOW)
         workers.register_worker(session, "worker", host="here", hardware=HARDWARE, now=NOW)
+        caches.record(session, "cache", host="here", budget_bytes=1, keys={}, workspaces={}, started_at=NOW, now=NOW)
         request = idempotency.Request(workspace, "POST /v1/jobs", "key", "0" * 64)
         idempotency.answer_once(session, request, lambda: idempotency.Answer(201, "{}"), now=NOW)
 
@@ -97,7 +98,9 @@ def test_with_data_in_every_table_it_goes_down_and_up_again(database):
     fill(database)
 
 
-@pytest.mark.parametrize(("revision", "later"), [("0002", {"log_lines"}), ("0001", {"log_lines"})])
+@pytest.mark.parametrize(
+    ("revision", "later"), [("0003", {"caches"}), ("0002", {"caches", "log_lines"}), ("0001", {"caches", "log_lines"})]
+)
 def test_some_steps_down_and_up_again_keep_every_row_of_the_tables_that_were_there(database, revision, later):
     migrate(database)
     fill(database)

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from pathlib import Path
 
+import structlog
 import torch
 
 from headstart.blobs.local import LocalBlobs
@@ -15,6 +16,7 @@ from headstart.engine.backbones.anatomy import read_anatomy
 from headstart.engine.backbones.importing import import_folder
 from headstart.engine.backbones.loading import Backbone, load_backbone, verify_files
 from headstart.engine.backbones.merging import merged
+from headstart.engine.cache import survey
 from headstart.engine.faults import told_in_words
 from headstart.engine.run import run_job
 from headstart.errors import HeadstartError
@@ -24,6 +26,8 @@ from headstart.specs.plans import Plan
 from worker.child.channel import Channel, Serve
 from worker.failpoints import reach
 from worker.messages import Message
+
+log = structlog.get_logger()
 
 KEPT_BACKBONES = 2
 """Backbones that stay loaded between attempts."""
@@ -37,10 +41,23 @@ def prepare(channel: Channel) -> Serve:
 
 
 def serve(request: Message, channel: Channel) -> None:
+    if request["do"] == "cache":
+        look(Path(request["cache"]), channel)
+        return
     if request["threads"]:
         torch.set_num_threads(request["threads"])
     with told_in_words():
         {"backbone": register, "job": adapt}[request["do"]](request, channel)
+
+
+def look(cache: Path, channel: Channel) -> None:
+    """Tell what the feature cache holds. No attempt waits for it, so nothing that goes wrong here may look like the end of one."""
+    try:
+        seen = survey(cache)
+    except OSError as error:
+        log.warning("cache_not_surveyed", error=type(error).__name__, errno=error.errno)
+        return
+    channel.say("cache", **seen)
 
 
 def register(request: Message, channel: Channel) -> None:
@@ -94,7 +111,7 @@ def adapt(request: Message, channel: Channel) -> None:
             table_sha256=request["table_sha256"],
             cache_bytes=request["cache_bytes"],
         )
-    channel.say("done", outcome=outcome.model_dump(mode="json"))
+    channel.say("done", outcome=outcome.model_dump(mode="json"), workspace=request["workspace"])
 
 
 class _Stages:

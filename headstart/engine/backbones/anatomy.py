@@ -86,13 +86,14 @@ def anatomy_of(module: nn.Module, preprocessor: Preprocessor, spec: ModalityInpu
         raise refuse_config("No layer of this network gives its last hidden state.", "Only encoders of the usual build can be used.")
     units = _units(spec, length)
     names = [layer.name for layer in layers]
-    width = next(layer for layer in layers if layer.name == last[-1])
+    top = next(layer for layer in layers if layer.name == last[-1])
+    config: Any = getattr(module, "config", None)
     return Anatomy(
-        model_type="timm" if getattr(module, "config", None) is None else str(module.config.model_type),
-        library="timm" if getattr(module, "config", None) is None else "transformers",
+        model_type="timm" if config is None else str(config.model_type),
+        library="timm" if config is None else "transformers",
         input=spec,
         parameters=_parameter_count(module),
-        width=int(width.output[width.axes.index("D")]),
+        width=int(top.output[top.axes.index("D")]),
         layers=layers,
         layer_flops={name: count / units for name, count in _flops(module, probe, names).items()},
         layer_positions={layer.name: _places(seen.outputs[layer.name], layer) / units for layer in layers},

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
-from transformers.models.whisper.modeling_whisper import WhisperConfig, WhisperEncoder, WhisperPreTrainedModel
+from transformers.models.whisper.configuration_whisper import WhisperConfig
+from transformers.models.whisper.modeling_whisper import WhisperEncoder, WhisperPreTrainedModel
 
 from headstart.specs.backbones import Modality
 
@@ -75,13 +76,13 @@ FAMILIES: Mapping[str, Family] = {
 TIMM = Family("image")
 
 
-class _AnyLengthEncoder(WhisperEncoder):
+class _AnyLengthEncoder(WhisperEncoder):  # type: ignore[no-untyped-call] # transformers is untyped
     """Whisper's encoder on recordings of any length up to its own: the table of positions is cut, and no silence is padded.
 
     Measured: some 20 ms for 1.6 s of sound, where 30 s of padding take twenty times as long.
     """
 
-    def forward(self, input_features: Tensor, **_: Any) -> BaseModelOutput:  # type: ignore[override] # noqa: ANN401
+    def forward(self, input_features: Tensor, **_: Any) -> BaseModelOutput:  # noqa: ANN401
         embedded = functional.gelu(self.conv1(input_features))
         embedded = functional.gelu(self.conv2(embedded)).permute(0, 2, 1)  # [B, T, D]
         hidden = embedded + self.embed_positions.weight[: embedded.shape[1]]
@@ -91,7 +92,7 @@ class _AnyLengthEncoder(WhisperEncoder):
         return BaseModelOutput(last_hidden_state=self.layer_norm(hidden))
 
 
-class WhisperEncoderModel(WhisperPreTrainedModel):  # type: ignore[misc] # transformers is untyped
+class WhisperEncoderModel(WhisperPreTrainedModel):  # type: ignore[no-untyped-call] # transformers is untyped
     """The encoder alone, named as in the whole model."""
 
     _keys_to_ignore_on_load_unexpected = [r"decoder", r"proj_out"]  # noqa: RUF012 - as transformers has it
@@ -99,7 +100,7 @@ class WhisperEncoderModel(WhisperPreTrainedModel):  # type: ignore[misc] # trans
     def __init__(self, config: WhisperConfig) -> None:
         super().__init__(config)
         self.encoder = _AnyLengthEncoder(config)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(self, input_features: Tensor, **_: Any) -> BaseModelOutput:  # noqa: ANN401
         found: BaseModelOutput = self.encoder(input_features)

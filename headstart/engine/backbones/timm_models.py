@@ -43,7 +43,7 @@ def build(architecture: str, size: tuple[int, int]) -> nn.Module:
         size: height and width of the images it will see.
     """
     # networks of patches have tables for one size; convolutions take any
-    sized = {"img_size": size} if timm.models.get_pretrained_cfg_value(architecture, "fixed_input_size") else {}
+    sized: dict[str, Any] = {"img_size": size} if timm.models.get_pretrained_cfg_value(architecture, "fixed_input_size") else {}
     module: nn.Module = timm.create_model(architecture, pretrained=False, num_classes=0, **sized)
     _drop_unused(module, _used(architecture, sized, size))
     return module
@@ -68,7 +68,7 @@ def _used(architecture: str, sized: Mapping[str, Any], size: tuple[int, int]) ->
         for name, part in module.named_modules():
             part.register_forward_hook(lambda _m, _i, _o, name=name: ran.add(name))
         with torch.no_grad():
-            module.forward_features(torch.zeros(1, 3, *size))
+            module.forward_features(torch.zeros(1, 3, *size))  # type: ignore[operator] # timm's own
     return ran
 
 

@@ -12,7 +12,7 @@ from headstart.blobs.local import file_sha256
 from headstart.engine.backbones.anatomy import read_anatomy
 from headstart.engine.backbones.importing import folder_sha256
 from headstart.engine.backbones.loading import load_module
-from headstart.specs.backbones import Anatomy
+from headstart.specs.backbones import Anatomy, TextInput
 from tests.engine.tiny import LAYERS, TOKENS, WIDTH, make_tiny_backbone
 
 BLOCKS = {
@@ -28,6 +28,11 @@ BLOCKS = {
 
 def anatomy_of(folder: Path) -> Anatomy:
     return read_anatomy(folder, {path.name: file_sha256(path) for path in folder.iterdir()}, None)
+
+
+def texts(anatomy: Anatomy) -> TextInput:
+    assert isinstance(anatomy.input, TextInput)
+    return anatomy.input
 
 
 @pytest.mark.parametrize("model_type", BLOCKS)
@@ -62,15 +67,15 @@ def test_parameters_and_tensors_are_those_of_the_bare_model(model_type: str, tin
 def test_the_longest_text_fits_the_network(model_type: str, tiny: Callable[[str], Path]) -> None:
     folder = tiny(model_type)
     anatomy, module = anatomy_of(folder), load_module(folder)
-    assert anatomy.input.max_tokens == TOKENS
-    ids = torch.full((1, anatomy.input.max_tokens), 5)
+    assert texts(anatomy).max_tokens == TOKENS
+    ids = torch.full((1, texts(anatomy).max_tokens), 5)
     with torch.no_grad():
         assert module(input_ids=ids).last_hidden_state.shape == (1, TOKENS, WIDTH)
 
 
 def test_positions_that_begin_after_the_padding_are_not_counted(tmp_path: Path) -> None:
     make_tiny_backbone(tmp_path, "roberta", max_position_embeddings=40)
-    assert anatomy_of(tmp_path).input.max_tokens == 38
+    assert texts(anatomy_of(tmp_path)).max_tokens == 38
 
 
 def test_shared_layers_are_one_layer_that_no_boundary_divides(tiny: Callable[[str], Path]) -> None:
@@ -94,8 +99,8 @@ def test_anatomy_is_the_same_each_time(tiny: Callable[[str], Path]) -> None:
 def test_minilm_is_what_the_contract_shows(minilm: tuple[Path, dict[str, str]]) -> None:
     folder, files = minilm
     anatomy = read_anatomy(folder, files, "MIT")
-    assert (anatomy.architecture, anatomy.parameters, anatomy.width, anatomy.input.vocabulary) == ("BertModel", 22713216, 384, 30522)
-    assert (anatomy.license, anatomy.modality, anatomy.input.max_tokens, anatomy.has_pooler) == ("MIT", "text", 512, True)
+    assert (anatomy.architecture, anatomy.parameters, anatomy.width, texts(anatomy).vocabulary) == ("BertModel", 22713216, 384, 30522)
+    assert (anatomy.license, anatomy.modality, texts(anatomy).max_tokens, anatomy.has_pooler) == ("MIT", "text", 512, True)
     assert anatomy.sha256 == folder_sha256(files)
     assert anatomy.bytes == sum((folder / name).stat().st_size for name in files)
     assert [layer.name for layer in anatomy.layers] == ["embeddings", *(f"encoder.layer.{i}" for i in range(6)), "pooler"]
