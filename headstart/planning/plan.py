@@ -9,10 +9,11 @@ from headstart.errors import invalid_field, quote
 from headstart.planning.classes import check_classes, lookalikes, ordered_classes, smallest_class
 from headstart.planning.columns import label_counts, split_counts, task_columns
 from headstart.planning.estimates import CHARS_PER_TOKEN, Work, estimate, mean_tokens, output_width
-from headstart.planning.heads import head_parameters
+from headstart.planning.heads import check_class_weights, check_head, check_rows, head_warnings
 from headstart.planning.layers import find_layer, resolve_layer
+from headstart.planning.schedule import Step, check_start, spans, steps_of
 from headstart.planning.splits import carve_validation, counts_for_class
-from headstart.planning.trainable import Selection, select
+from headstart.planning.trainable import Selection
 from headstart.planning.tuning import Tuning, estimate_tuning
 from headstart.specs.backbones import Anatomy, Layer
 from headstart.specs.datasets import ColumnProfile, DatasetProfile
@@ -57,14 +58,15 @@ def make_plan(
             JSON pointer into the spec.
     """
     _check_modality(spec, anatomy)
-    _check_head(spec)
+    check_head(spec)
     _check_init(spec)
     max_tokens = _max_tokens(spec, anatomy)
     cut = _cut(spec, anatomy)
     columns = [_columns(spec, number, profile) for number in range(len(spec.tasks))]
     first = columns[0]
     rows = _rows(spec.evaluation, first, profile)
-    tasks = [_task(spec, number, each, output_width(cut.output, anatomy)) for number, each in enumerate(columns)]
+    check_rows(spec, rows.train)
+    tasks = [_task(spec, number, each, output_width(cut.output, anatomy), rows.train) for number, each in enumerate(columns)]
     work = Work(
         rows=rows,
         mean_tokens=mean_tokens(first.text, max_tokens),
@@ -78,16 +80,15 @@ def make_plan(
         "head_parameters": sum(task.head_parameters for task in tasks),
         "label_bytes": sum(len(label.encode()) for task in tasks for label in task.classes),
     }
+    kept_rows = rows.train + rows.validation + rows.test
     if cut.tuned is None:
         estimated = estimate(work, anatomy, hardware, **sizes)
-        kept_bytes = (rows.train + rows.validation + rows.test) * work.width * FEATURE_BYTES
+        kept_bytes = kept_rows * work.width * FEATURE_BYTES
     else:
-        below = None if cut.tuned.boundary == INPUT else find_layer(cut.tuned.boundary, anatomy)
-        tuning = Tuning(below, cut.tuned.parameters, spec.training.epochs)
-        estimated = estimate_tuning(work, tuning, anatomy, hardware, **sizes)
-        kept_bytes = (
-            0 if below is None else int((rows.train + rows.validation + rows.test) * work.mean_tokens * anatomy.width * FEATURE_BYTES)
-        )
+        tunings = _tunings(cut.steps, anatomy, spec.training.epochs)
+        estimated = estimate_tuning(work, tunings, anatomy, hardware, **sizes)
+        cached = len({tuning.boundary.name for tuning in tunings if tuning.boundary is not None})
+        kept_bytes = cached * int(kept_rows * work.mean_tokens * anatomy.width * FEATURE_BYTES)
     return Plan(
         object="plan",
         method=spec.method.type,
@@ -95,31 +96,54 @@ def make_plan(
         boundary=cut.name,
         cache=_cache(cut.name, kept_bytes, cache_budget_bytes),
         trainable=_trainable(cut),
+        phases=[step.phase for step in cut.steps] if len(cut.steps) > 1 else [],
         tasks=tasks,
         rows=rows,
         dtype=work.dtype,
         batch_tokens=work.batch_tokens,
         estimate=estimated,
-        warnings=[*_row_warnings(rows, first, profile, spec.evaluation), *_text_warnings(first, max_tokens), *_label_warnings(columns)],
+        warnings=[
+            *_row_warnings(rows, first, profile, spec.evaluation),
+            *_text_warnings(first, max_tokens),
+            *_label_warnings(columns),
+            *head_warnings(spec, rows.train, work.width),
+        ],
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """Where the backbone is cut: the boundary, the layer whose output is pooled, and what learns between the two."""
+    """Where the backbone is cut: the boundary, the layer whose output is pooled, and what learns between the two, from which epoch on."""
 
     name: str
     output: Layer
-    tuned: Selection | None
+    steps: list[Step]
+
+    @property
+    def tuned(self) -> Selection | None:
+        """All that learns in the end."""
+        return self.steps[-1].selection if self.steps else None
 
 
 def _cut(spec: JobSpec, anatomy: Anatomy) -> _Cut:
     if isinstance(spec.method, FeatureExtraction):
         layer = _boundary(spec.method, anatomy, spec.backbone)
-        return _Cut(layer.name, layer, None)
+        return _Cut(layer.name, layer, [])
     _check_pooler(spec.method.pooling, anatomy, spec.backbone)
-    selection = select(spec.method, anatomy)
-    return _Cut(selection.boundary, find_layer(anatomy.default_layer, anatomy), selection)
+    check_start(spec, spec.method)
+    steps = steps_of(spec, spec.method, anatomy)
+    return _Cut(steps[-1].selection.boundary, find_layer(anatomy.default_layer, anatomy), steps)
+
+
+def _tunings(steps: Sequence[Step], anatomy: Anatomy, epochs: int) -> list[Tuning]:
+    return [
+        Tuning(
+            None if step.selection.boundary == INPUT else find_layer(step.selection.boundary, anatomy),
+            step.selection.parameters,
+            len(span),
+        )
+        for step, span in zip(steps, spans([step.epoch for step in steps], epochs), strict=True)
+    ]
 
 
 def _trainable(cut: _Cut) -> Trainable:
@@ -133,13 +157,6 @@ def _check_init(spec: JobSpec) -> None:
     if spec.init == "random" and not (isinstance(spec.method, FineTuning) and spec.method.trainable == ["*"]):
         message = "From random parameters all of the backbone must learn; frozen, they know nothing."
         raise invalid_field("/init", message, 'Use the method {"type": "fine-tuning", "trainable": ["*"]}, or init "pretrained".')
-
-
-def _check_head(spec: JobSpec) -> None:
-    head = spec.method.head
-    if isinstance(spec.method, FeatureExtraction) and head.solver is not None and head.dropout > 0:
-        message = "A solved head has no dropout."
-        raise invalid_field("/method/head/dropout", message, "Set the solver to null to train it by steps, or dropout to 0.")
 
 
 def _check_modality(spec: JobSpec, anatomy: Anatomy) -> None:
@@ -174,11 +191,12 @@ def _check_pooler(pooling: str, anatomy: Anatomy, backbone: str) -> None:
 def _columns(spec: JobSpec, number: int, profile: DatasetProfile) -> _Columns:
     text, target = task_columns(spec.tasks[number], number, profile)
     labels = label_counts(target, number, profile)
+    check_class_weights(spec, labels)
     check_classes(labels, target.name, f"/tasks/{number}/target", smallest=smallest_class(spec.evaluation.split_column))
     return _Columns(text, target, labels)
 
 
-def _task(spec: JobSpec, number: int, columns: _Columns, width: int) -> TaskPlan:
+def _task(spec: JobSpec, number: int, columns: _Columns, width: int, train_rows: int) -> TaskPlan:
     task = spec.tasks[number]
     classes = ordered_classes(columns.labels)
     return TaskPlan(
@@ -186,7 +204,7 @@ def _task(spec: JobSpec, number: int, columns: _Columns, width: int) -> TaskPlan
         type=task.type,
         problem="single-label",
         classes=classes,
-        head_parameters=head_parameters(spec.method.head, width, len(classes)),
+        head_parameters=spec.method.head.parameters(width, len(classes), train_rows),
         labelled_rows=sum(columns.labels.values()),
     )
 
@@ -218,7 +236,7 @@ def _without_missing(train: int, validation: int, test: int, columns: _Columns, 
 
 
 def _cache(boundary: str, size: int, budget: int) -> CachePlan:
-    if boundary == INPUT:
+    if boundary == INPUT and not size:
         return CachePlan(
             mode="recomputed", reason="training starts at the input: nothing below it stays the same", bytes=0, hit_fraction=0.0
         )
