@@ -12,6 +12,9 @@ from headstart.specs.backbones import Layer, TextInput
 from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus, LogLevel
 from headstart.specs.plans import INPUT, Plan
 
+FEATURES_SHARE = 0.2
+"""Part of the progress bar that features take when steps follow."""
+
 
 class Reporter(Protocol):
     """Who is told how the job goes. What it raises ends the attempt as it is: a cancelled job, a lost lease."""
@@ -58,14 +61,15 @@ class Context:
     @property
     def stepped(self) -> bool:
         """Whether anything is trained by steps."""
-        return not isinstance(self.spec.method, FeatureExtraction) or self.spec.method.head.solver is None
+        return not isinstance(self.spec.method, FeatureExtraction) or self.spec.method.head.stepped
 
     @property
     def features_share(self) -> float:
         """Part of the progress bar that goes by before training begins."""
         if not self.stepped:
             return 0.9
-        return 0.0 if self.plan.boundary == INPUT else 0.2
+        boundaries = {self.plan.boundary, *(phase.boundary for phase in self.plan.phases)}
+        return 0.0 if boundaries == {INPUT} else FEATURES_SHARE
 
     def warn(self, code: str, message: str) -> None:
         self.reporter.event("warning", {"code": code, "message": message})

@@ -5,7 +5,7 @@ Writes to the cache and into the artifact folder only; the caller publishes, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from headstart.engine.faults import told_in_words
 from headstart.engine.heads import HEADS
 from headstart.engine.learning import Learnt, features_of, learn
 from headstart.engine.memory import forget_peak, peak_bytes
+from headstart.engine.phases import prepare_phases
 from headstart.engine.precision import Precision
 from headstart.engine.preparing import Prepared, choose_precision, pooled_features, read, suffix_source
 from headstart.engine.rows import check_table
@@ -102,9 +103,9 @@ def run_job(
         rows, split = read(context, table_path)
         precision = choose_precision(context, rows.examples)
         prepare = pooled_features if isinstance(spec.method, FeatureExtraction) else suffix_source
-        prepared = prepare(context, rows.examples, precision)
+        phases = prepare_phases(context, prepare, rows.examples, precision)
         stages.enter(JobStatus.TRAINING)
-        learnt = learn(context, prepared, rows.targets, split)
+        learnt = learn(context, phases, rows.targets, split)
         done = {
             "step": learnt.steps,
             "steps": learnt.steps,
@@ -113,7 +114,7 @@ def run_job(
         }
         reporter.progress(fraction=0.95, **done)
         stages.enter(JobStatus.EVALUATING)
-        reports = {spec.tasks[0].name: _evaluate(context, prepared, learnt, rows.targets, split)}
+        reports = {spec.tasks[0].name: _evaluate(context, phases[-1], learnt, rows.targets, split)}
         stages.enter(JobStatus.PUBLISHING)
         manifest = _manifest(context, precision.dtype, created_at)
         splits = f"{len(split.train)} to train, {len(split.validation)} to validate, {len(split.test)} to test, {rows.dropped} left out"
@@ -122,7 +123,7 @@ def run_job(
         stages.end()
         reporter.progress(fraction=1.0, **done)
         reporter.log(f"The artifact has {artifact_bytes:,} bytes; at most {peak_bytes():,} bytes of memory were in use.")
-    return _outcome(manifest, reports, learnt, prepared, precision, artifact_bytes, stages.seconds)
+    return _outcome(manifest, reports, learnt, phases, precision, artifact_bytes, stages.seconds)
 
 
 class _Stages:
@@ -215,7 +216,7 @@ def _outcome(
     manifest: Manifest,
     reports: Mapping[str, TaskReport],
     learnt: Learnt,
-    prepared: Prepared,
+    phases: Sequence[Prepared],
     precision: Precision,
     artifact_bytes: int,
     seconds: Mapping[str, float],
@@ -226,8 +227,11 @@ def _outcome(
         report_tasks=dict(reports),
         trainable_parameters=sum(tensor.size for tensor in (*learnt.head.values(), *learnt.delta.values())),
         artifact_bytes=artifact_bytes,
-        seconds={**seconds, "features": prepared.seconds},
-        cache={"rows_computed": prepared.rows_computed, "rows_reused": prepared.rows_reused},
+        seconds={**seconds, "features": sum(prepared.seconds for prepared in phases)},
+        cache={
+            "rows_computed": sum(prepared.rows_computed for prepared in phases),
+            "rows_reused": sum(prepared.rows_reused for prepared in phases),
+        },
         precision=precision.record(),
         actual=Estimate(
             preparing_seconds=seconds["preparing"],

@@ -6,19 +6,19 @@ Axes: B batch, D width, C classes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from headstart.engine.faults import ran_out_of_memory
 from headstart.engine.heads import stepped
 from headstart.engine.heads.linear import log_loss
-from headstart.engine.optimizers import Optimiser
+from headstart.engine.losses import Objective
+from headstart.engine.optimizers import Optimiser, Rates
 from headstart.engine.sources import Rows, Source
 from headstart.errors import EngineFault
 from headstart.specs.jobs import Training
@@ -47,6 +47,23 @@ class Trained:
     validation_loss: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How steps are taken.
+
+    Attributes:
+        rates: how fast parameters learn, and what holds them back; a head's are named `head/…`.
+        dropout: of the head.
+        batch_tokens: most tokens that go through at once, padding included.
+        objective: what is lowered. Epochs are judged by its class weights, and by cross-entropy otherwise.
+    """
+
+    rates: Rates
+    dropout: float
+    batch_tokens: int
+    objective: Objective = field(default_factory=Objective)
+
+
 def train(
     source: Source,
     head: stepped.Tensors,
@@ -54,13 +71,13 @@ def train(
     train_rows: Rows,
     validation_rows: Rows,
     options: Training,
+    recipe: Recipe,
     *,
-    learning_rate: float,
-    dropout: float,
-    batch_tokens: int,
     told: Told,
+    epochs: range | None = None,
+    before: Trained | None = None,
 ) -> Trained:
-    """Cross-entropy by minibatches; leaves `source.parameters` at the epoch with the least validation loss (the last, without validation).
+    """Minibatches; leaves `source.parameters` at the epoch with the least validation loss (the last, without validation).
 
     Gradients of a batch that does not fit `batch_tokens`, or the memory, are gathered from its parts: the effective batch stays.
 
@@ -68,12 +85,14 @@ def train(
         head: where the head starts; not changed.
         targets: class numbers of all rows, [N].
         options: `epochs`, `optimizer`, `weight_decay`, `warmup`, `batch_size`, `clip_norm`, `patience` and `seed` are used.
+        epochs: those of this phase, counted from 1; None: all. The learning rate rises and falls within them.
+        before: the state to begin with, when an earlier phase led to it; it is what is kept if no epoch is better.
 
     Raises:
         EngineFault: `diverged` in the first epoch; `out_of_memory` when one row alone does not fit.
     """
-    loop = _Loop(source, head, targets, options, learning_rate=learning_rate, dropout=dropout, batch_tokens=batch_tokens, told=told)
-    return loop.run(train_rows, validation_rows)
+    loop = _Loop(source, head, targets, options, recipe, told)
+    return loop.run(train_rows, validation_rows, epochs or range(1, options.epochs + 1), before)
 
 
 def embed_all(source: Source, rows: Rows, batch_tokens: int) -> NDArray[np.float32]:
@@ -96,34 +115,30 @@ class _Loop:
         head: stepped.Tensors,
         targets: NDArray[np.int64],
         options: Training,
-        *,
-        learning_rate: float,
-        dropout: float,
-        batch_tokens: int,
+        recipe: Recipe,
         told: Told,
     ) -> None:
         self._source, self._targets, self._options, self._told = source, torch.from_numpy(targets), options, told
-        self._dropout, self._batch_tokens = dropout, batch_tokens
+        self._recipe = recipe
         self._head = {name: nn.Parameter(torch.from_numpy(value.copy())) for name, value in head.items()}
-        self._learning_rate = learning_rate
         self._most_rows = 2**30
-        self._chance = np.random.default_rng(options.seed)
 
-    def run(self, train_rows: Rows, validation_rows: Rows) -> Trained:
-        torch.manual_seed(self._options.seed)  # dropout
+    def run(self, train_rows: Rows, validation_rows: Rows, epochs: range, best: Trained | None) -> Trained:
+        seed = self._options.seed + epochs.start - 1
+        torch.manual_seed(seed)  # dropout
+        chance = np.random.default_rng(seed)
         size = AUTO_BATCH if self._options.batch_size == "auto" else self._options.batch_size
         per_epoch = -(-len(train_rows) // size)
         steps = per_epoch * self._options.epochs
         parameters = {**self._source.parameters, **{f"head/{name}": parameter for name, parameter in self._head.items()}}
-        self._optimiser = Optimiser(parameters, self._source.tables, self._options, self._learning_rate, steps)
-        self._told.log(f"{steps:,} steps in {self._options.epochs:,} epochs, {size:,} rows a step; {self._options.optimizer}.")
-        best: Trained | None = None
-        kept: list[Tensor] = []
-        step, waited, rate = 0, 0, 0.0
-        for epoch in range(1, self._options.epochs + 1):
+        self._optimiser = Optimiser(parameters, self._source.tables, self._options, self._recipe.rates, per_epoch * len(epochs))
+        self._told.log(f"{per_epoch * len(epochs):,} steps in {len(epochs):,} epochs, {size:,} rows a step; {self._options.optimizer}.")
+        kept = [] if best is None else self._parameters_now()
+        step, waited, rate = (epochs.start - 1) * per_epoch, 0, 0.0
+        for epoch in epochs:
             self._source.mode(training=True)
             losses = []
-            for batch in _batches(train_rows, self._source.lengths, size, self._chance):
+            for batch in _batches(train_rows, self._source.lengths, size, chance):
                 loss = self._step(batch)
                 step += 1
                 if not np.isfinite(loss):
@@ -139,13 +154,13 @@ class _Loop:
                 return self._diverged(best, kept, epoch, step)
             if best is None or validation is None or best.validation_loss is None or validation < best.validation_loss:
                 best, waited = Trained(self._head_now(), epoch, step, validation), 0
-                kept = [parameter.detach().clone() for parameter in self._source.parameters.values()]
+                kept = self._parameters_now()
             else:
                 waited += 1
                 if self._options.patience is not None and waited >= self._options.patience:
                     self._told.log(f"Stopped early: {waited:,} epochs brought no lower loss in validation.")
                     break
-        assert best is not None  # noqa: S101 - epochs ≥ 1
+        assert best is not None  # noqa: S101 - a phase has an epoch
         self._told.log(f"The state after epoch {best.epoch:,} is kept.")
         self._restore(kept)
         return best
@@ -169,9 +184,9 @@ class _Loop:
         self._optimiser.forget_gradients()
         self._source.forget()
         total = 0.0
-        for part in _parts(batch, self._source.lengths, self._batch_tokens, self._most_rows, alike=self._source.alike):
-            scores = stepped.forward(self._head, self._source.embed(part), self._dropout)
-            loss = functional.cross_entropy(scores.float(), self._targets[part], reduction="sum") / len(batch)
+        for part in _parts(batch, self._source.lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
+            scores = stepped.forward(self._head, self._source.embed(part), self._recipe.dropout)
+            loss = self._recipe.objective.of(scores.float(), self._targets[part]).sum() / len(batch)
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         if np.isfinite(total):
@@ -181,8 +196,8 @@ class _Loop:
         return total
 
     def _validate(self, rows: Rows) -> float:
-        features = embed_all(self._source, rows, self._batch_tokens)
-        return log_loss(stepped.logits(self._head_now(), features), self._targets[rows].numpy())
+        features = embed_all(self._source, rows, self._recipe.batch_tokens)
+        return log_loss(stepped.logits(self._head_now(), features), self._targets[rows].numpy(), self._recipe.objective.weights)
 
     def _diverged(self, best: Trained | None, kept: list[Tensor], epoch: int, step: int) -> Trained:
         message = f"The loss was no longer finite in epoch {epoch}, step {step}"
@@ -196,6 +211,9 @@ class _Loop:
         with torch.no_grad():
             for parameter, value in zip(self._source.parameters.values(), kept, strict=True):
                 parameter.copy_(value)
+
+    def _parameters_now(self) -> list[Tensor]:
+        return [parameter.detach().clone() for parameter in self._source.parameters.values()]
 
     def _head_now(self) -> stepped.Tensors:
         return {name: parameter.detach().numpy().copy() for name, parameter in self._head.items()}

@@ -10,10 +10,11 @@ from headstart.errors import invalid_field, quote
 from headstart.planning.classes import check_classes, lookalikes, ordered_classes, smallest_class
 from headstart.planning.columns import TaskColumns, label_counts, split_counts, task_columns
 from headstart.planning.estimates import CHARS_PER_TOKEN, Work, estimate, kept_in, kept_numbers, mean_units, pooled_width
-from headstart.planning.heads import head_parameters
+from headstart.planning.heads import check_class_weights, check_head, check_rows, head_warnings
 from headstart.planning.layers import resolve_layer
+from headstart.planning.schedule import Step, check_start, spans, steps_of
 from headstart.planning.splits import carve_validation, counts_for_class
-from headstart.planning.trainable import Selection, select
+from headstart.planning.trainable import Selection
 from headstart.planning.tuning import Tuning, estimate_tuning
 from headstart.specs.backbones import Anatomy, Layer, TextInput
 from headstart.specs.datasets import DatasetProfile
@@ -56,15 +57,16 @@ def make_plan(
             JSON pointer into the spec.
     """
     _check_modality(spec, anatomy)
-    _check_head(spec)
+    check_head(spec)
     _check_init(spec)
     max_tokens = _max_tokens(spec, anatomy)
     cut = _cut(spec, anatomy)
     columns = [_columns(spec, number, profile) for number in range(len(spec.tasks))]
     first = columns[0]
     rows = _rows(spec.evaluation, first, profile)
+    check_rows(spec, rows.train)
     width = pooled_width(cut.output, spec.method.pooling, anatomy)
-    tasks = [_task(spec, number, each, width) for number, each in enumerate(columns)]
+    tasks = [_task(spec, number, each, width, rows.train) for number, each in enumerate(columns)]
     work = Work(
         rows=rows,
         mean_units=mean_units(first.of_task.inputs, anatomy, max_tokens),
@@ -78,17 +80,17 @@ def make_plan(
         "head_parameters": sum(task.head_parameters for task in tasks),
         "label_bytes": sum(len(label.encode()) for task in tasks for label in task.classes),
     }
+    kept_rows = rows.train + rows.validation + rows.test
     if cut.tuned is None:
         estimated = estimate(work, anatomy, hardware, **sizes)
         kept_dtype: DType = "float32"  # one vector a row is small, and a solver asks for more than 8 bits of it
-        kept = (rows.train + rows.validation + rows.test) * work.width
+        kept = kept_rows * work.width
     else:
-        below = None if cut.tuned.boundary == INPUT else anatomy.layer(cut.tuned.boundary)
-        tuning = Tuning(below, cut.tuned.parameters, spec.training.epochs)
-        estimated = estimate_tuning(work, tuning, anatomy, hardware, **sizes)
+        tunings = _tunings(cut.steps, anatomy, spec.training.epochs)
+        estimated = estimate_tuning(work, tunings, anatomy, hardware, **sizes)
         kept_dtype = kept_in(hardware, work.dtype)
-        count = rows.train + rows.validation + rows.test
-        kept = 0 if below is None else int(count * kept_numbers(below, anatomy, work.mean_units))
+        cached = {tuning.boundary.name: tuning.boundary for tuning in tunings if tuning.boundary is not None}
+        kept = int(kept_rows * sum(kept_numbers(layer, anatomy, work.mean_units) for layer in cached.values()))
     return Plan(
         object="plan",
         method=spec.method.type,
@@ -96,6 +98,7 @@ def make_plan(
         boundary=cut.name,
         cache=_cache(cut.name, kept * FEATURE_BYTES[kept_dtype], kept_dtype, cache_budget_bytes),
         trainable=_trainable(cut),
+        phases=[step.phase for step in cut.steps] if len(cut.steps) > 1 else [],
         tasks=tasks,
         rows=rows,
         dtype=work.dtype,
@@ -105,27 +108,41 @@ def make_plan(
             *_row_warnings(rows, first, profile, spec.evaluation),
             *_text_warnings(spec, first, max_tokens),
             *_label_warnings(columns),
+            *head_warnings(spec, rows.train, work.width),
         ],
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """Where the backbone is cut: the boundary, the layer whose output is pooled, and what learns between the two."""
+    """Where the backbone is cut: the boundary, the layer whose output is pooled, and what learns between the two, from which epoch on."""
 
     name: str
     output: Layer
-    tuned: Selection | None
+    steps: list[Step]
+
+    @property
+    def tuned(self) -> Selection | None:
+        """All that learns in the end."""
+        return self.steps[-1].selection if self.steps else None
 
 
 def _cut(spec: JobSpec, anatomy: Anatomy) -> _Cut:
     if isinstance(spec.method, FeatureExtraction):
         layer = _boundary(spec.method, anatomy, spec.backbone)
-        return _Cut(layer.name, layer, None)
+        return _Cut(layer.name, layer, [])
     top = anatomy.layer(anatomy.default_layer)
     _check_pooling(spec.method.pooling, top, anatomy, spec.backbone)
-    selection = select(spec.method, anatomy)
-    return _Cut(selection.boundary, top, selection)
+    check_start(spec, spec.method)
+    steps = steps_of(spec, spec.method, anatomy)
+    return _Cut(steps[-1].selection.boundary, top, steps)
+
+
+def _tunings(steps: Sequence[Step], anatomy: Anatomy, epochs: int) -> list[Tuning]:
+    return [
+        Tuning(None if step.selection.boundary == INPUT else anatomy.layer(step.selection.boundary), step.selection.parameters, len(span))
+        for step, span in zip(steps, spans([step.epoch for step in steps], epochs), strict=True)
+    ]
 
 
 def _trainable(cut: _Cut) -> Trainable:
@@ -139,13 +156,6 @@ def _check_init(spec: JobSpec) -> None:
     if spec.init == "random" and not (isinstance(spec.method, FineTuning) and spec.method.trainable == ["*"]):
         message = "From random parameters all of the backbone must learn; frozen, they know nothing."
         raise invalid_field("/init", message, 'Use the method {"type": "fine-tuning", "trainable": ["*"]}, or init "pretrained".')
-
-
-def _check_head(spec: JobSpec) -> None:
-    head = spec.method.head
-    if isinstance(spec.method, FeatureExtraction) and head.solver is not None and head.dropout > 0:
-        message = "A solved head has no dropout."
-        raise invalid_field("/method/head/dropout", message, "Set the solver to null to train it by steps, or dropout to 0.")
 
 
 def _check_modality(spec: JobSpec, anatomy: Anatomy) -> None:
@@ -188,11 +198,12 @@ def _check_pooling(pooling: str, layer: Layer, anatomy: Anatomy, backbone: str) 
 def _columns(spec: JobSpec, number: int, profile: DatasetProfile) -> _Columns:
     columns = task_columns(spec.tasks[number], number, profile)
     labels = label_counts(columns.target, number, profile)
+    check_class_weights(spec, labels)
     check_classes(labels, columns.target.name, f"/tasks/{number}/target", smallest=smallest_class(spec.evaluation.split_column))
     return _Columns(columns, labels)
 
 
-def _task(spec: JobSpec, number: int, columns: _Columns, width: int) -> TaskPlan:
+def _task(spec: JobSpec, number: int, columns: _Columns, width: int, train_rows: int) -> TaskPlan:
     task = spec.tasks[number]
     classes = ordered_classes(columns.labels)
     return TaskPlan(
@@ -200,7 +211,7 @@ def _task(spec: JobSpec, number: int, columns: _Columns, width: int) -> TaskPlan
         type=task.type,
         problem="single-label",
         classes=classes,
-        head_parameters=head_parameters(spec.method.head, width, len(classes)),
+        head_parameters=spec.method.head.parameters(width, len(classes), train_rows),
         labelled_rows=sum(columns.labels.values()),
     )
 
@@ -234,7 +245,7 @@ def _without_missing(train: int, validation: int, test: int, columns: _Columns, 
 
 def _cache(boundary: str, size: int, dtype: DType, budget: int) -> CachePlan:
     mode: Literal["cached", "recomputed"] = "recomputed"
-    if boundary == INPUT:
+    if boundary == INPUT and not size:
         reason = "training starts at the input: nothing below it stays the same"
     elif size <= budget:
         mode, reason = "cached", "fits the budget"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headstart.planning.estimates import START_SECONDS, USE, Work, estimate, prefix_flops, rate_of, rounded
@@ -28,21 +29,25 @@ class Tuning:
 
 
 def estimate_tuning(
-    work: Work, tuning: Tuning, anatomy: Anatomy, hardware: Hardware | None, *, head_parameters: int, label_bytes: int
+    work: Work, tunings: Sequence[Tuning], anatomy: Anatomy, hardware: Hardware | None, *, head_parameters: int, label_bytes: int
 ) -> Estimate:
-    """What the job will take; `work.boundary` is the layer whose output is pooled."""
+    """What the job will take, phase by phase; `work.boundary` is the layer whose output is pooled.
+
+    Each phase runs the prefix up to its own boundary.
+    """
     whole = estimate(work, anatomy, hardware, head_parameters=head_parameters, label_bytes=label_bytes)
-    below = 0.0 if tuning.boundary is None else prefix_flops(tuning.boundary, anatomy)
-    above = prefix_flops(work.boundary, anatomy) - below
+    below = [0.0 if tuning.boundary is None else prefix_flops(tuning.boundary, anatomy) for tuning in tunings]
+    above = [prefix_flops(work.boundary, anatomy) - each for each in below]
+    passes = sum(tuning.epochs * each for tuning, each in zip(tunings, above, strict=True))
     rate = rate_of(hardware, work.dtype)
     rows = work.rows
     units = (rows.train + rows.validation + rows.test) * work.mean_units
-    steps = rows.train * work.mean_units * BACKWARD * above / (STEP_USE * rate)
-    looks = rows.validation * work.mean_units * above / (USE * rate)
+    steps = rows.train * work.mean_units * BACKWARD * passes / (STEP_USE * rate)
+    looks = rows.validation * work.mean_units * passes / (USE * rate)
     return Estimate(
-        preparing_seconds=rounded(START_SECONDS + units * below / (USE * rate)),
-        training_seconds=rounded(START_SECONDS + tuning.epochs * (steps + looks)),
-        evaluating_seconds=rounded(START_SECONDS + rows.test * work.mean_units * above / (USE * rate)),
-        peak_memory_bytes=whole.peak_memory_bytes + STATE * 4 * tuning.parameters,
-        artifact_bytes=whole.artifact_bytes + 4 * tuning.parameters,
+        preparing_seconds=rounded(START_SECONDS + units * sum(below) / (USE * rate)),
+        training_seconds=rounded(START_SECONDS + steps + looks),
+        evaluating_seconds=rounded(START_SECONDS + rows.test * work.mean_units * above[-1] / (USE * rate)),
+        peak_memory_bytes=whole.peak_memory_bytes + STATE * 4 * tunings[-1].parameters,
+        artifact_bytes=whole.artifact_bytes + 4 * tunings[-1].parameters,
     )

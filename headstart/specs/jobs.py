@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from headstart.specs.fields import MAX_INT, ColumnName, Input, Moment, Name, Reference, View
+from headstart.specs.heads import Head, LinearHead
 from headstart.specs.plans import Estimate, Plan
 from headstart.specs.problems import Failure
 
@@ -83,24 +84,6 @@ class AudioClassification(_Classification):
 Task = Annotated[TextClassification | ImageClassification | AudioClassification, Field(discriminator="type")]
 
 
-class LinearHead(Input):
-    type: Literal["linear"] = Field(default="linear", description="One matrix and one bias.")
-    solver: Literal["lbfgs"] | None = Field(
-        default="lbfgs", description="`lbfgs`: solved on cached features, no learning rate is needed; null: stepped with the rest."
-    )
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the features that a step leaves out; a solved head has none.")
-
-
-class MlpHead(Input):
-    type: Literal["mlp"] = Field(description="Hidden layers with GELU between them.")
-    hidden: list[Annotated[int, Field(ge=1, le=16_384)]] = Field(default=[256], min_length=1, max_length=8, description="Their widths.")
-    solver: None = Field(default=None, description="Stepped; there is nothing to solve.")
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the inputs of each layer that a step leaves out.")
-
-
-Head = Annotated[LinearHead | MlpHead, Field(discriminator="type")]
-
-
 class FeatureExtraction(Input):
     """The backbone stays as it is; only the head learns."""
 
@@ -122,6 +105,14 @@ Pattern = Annotated[str, Field(min_length=1, max_length=1024)]
 Patterns = Annotated[list[Pattern], Field(min_length=1, max_length=256)]
 
 
+class Unfreezing(Input):
+    """From an epoch on, more of the backbone learns. Exactly one of `trainable` and `top_layers` says what joins in."""
+
+    epoch: int = Field(ge=2, le=10_000, description="The first epoch with it.", examples=[2])
+    trainable: Patterns | None = Field(default=None, description="As in the method.")
+    top_layers: int | None = Field(default=None, ge=1, le=1000, description="As in the method.", examples=[4])
+
+
 class FineTuning(Input):
     """The upper part of the backbone learns with the head. Exactly one of `trainable`, `frozen` and `top_layers` says which part."""
 
@@ -133,12 +124,34 @@ class FineTuning(Input):
     )
     frozen: Patterns | None = Field(default=None, description="The same, for what stays as it is; everything else learns.")
     top_layers: int | None = Field(default=None, ge=1, le=1000, description="The upper layers that learn.", examples=[2])
+    schedule: Annotated[list[Unfreezing], Field(max_length=100)] | None = Field(
+        default=None,
+        description="What joins in later, by epoch (gradual unfreezing; Howard & Ruder 2018). Each phase starts at the best epoch of the one "
+        "before, with an optimiser and a warm-up of its own; `patience` ends a phase.",
+        examples=[[{"epoch": 2, "top_layers": 4}]],
+    )
+    layer_decay: float = Field(
+        default=1.0, gt=0, le=1, description="A layer's learning rate is this times that of the layer above; the head's is whole."
+    )
+    l2_sp: float = Field(
+        default=0.0,
+        ge=0,
+        le=1e6,
+        description="Pull towards where the backbone's parameters began (L2-SP, Li et al. 2018), decoupled; there it replaces weight decay.",
+    )
+    head_first_epochs: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="Epochs in which the head alone learns, before the first with the backbone (LP-FT, Kumar et al. 2022), at the rate of a "
+        "head alone, 1e-3. A head with the solver `lbfgs` is solved first instead.",
+    )
     pooling: Pooling = Field(
         default="mean", description="From the vectors of all tokens, frames or places to one; `flatten` keeps every number."
     )
     head: Head = Field(
         default_factory=lambda: LinearHead(solver=None),
-        description="A linear head with the solver `lbfgs` starts where solving on the pretrained features ends.",
+        description="With the solver `lbfgs` a linear head starts where solving on the pretrained features ends: LP-FT without steps.",
     )
 
 
@@ -147,8 +160,11 @@ LEARNING_RATES = {"feature-extraction": 1e-3, "fine-tuning": 1e-4}
 Method = Annotated[FeatureExtraction | FineTuning, Field(discriminator="type")]
 
 
+ClassWeight = Annotated[float, Field(ge=1e-3, le=1e6)]
+
+
 class Training(Input):
-    """How to optimise by steps. A head that is solved uses `seed`, `max_tokens` and `dtype` alone."""
+    """How to optimise by steps. Of these a head that is solved uses `seed`, `max_tokens`, `dtype`, `class_weights` and `label_smoothing` alone."""
 
     epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the training rows.")
     learning_rate: float | None = Field(
@@ -161,6 +177,17 @@ class Training(Input):
     max_tokens: int | None = Field(default=None, ge=2, le=1_000_000, description="Cut longer texts here; null: the backbone's own limit.")
     clip_norm: float | None = Field(default=1.0, gt=0, le=1e6, description="Largest gradient norm; null: no clipping.")
     patience: int | None = Field(default=None, ge=1, le=10_000, description="Epochs without a better validation loss before stopping.")
+    loss: Literal["cross-entropy", "focal"] = Field(
+        default="cross-entropy", description="`focal`: what is right already counts less (Lin et al. 2017); a head that is solved has none."
+    )
+    focal_gamma: float = Field(default=2.0, gt=0, le=10.0, description="How much less: (1 − p) to this power.")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="Share of each label that is spread over all classes.")
+    class_weights: Literal["balanced"] | Annotated[dict[str, ClassWeight], Field(min_length=1, max_length=10_000)] | None = Field(
+        default=None,
+        description="What the loss of a row counts by its label; labels that are left out count 1. `balanced`: all classes alike, however "
+        "many rows they have.",
+        examples=[{"neg": 2.0}],
+    )
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Fixes the split and everything random.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="Of the frozen prefix; auto: measured.")
 

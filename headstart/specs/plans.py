@@ -36,6 +36,15 @@ class Trainable(View):
     names: list[str]
 
 
+class Phase(View):
+    """A part of the epochs in which the same parameters of the backbone learn."""
+
+    epoch: int = Field(description="Its first.", examples=[1])
+    boundary: str = Field(description="Where training starts in this phase.", examples=["encoder.layer.3"])
+    parameters: int
+    tensors: int
+
+
 class TaskPlan(View):
     name: str = Field(examples=["sentiment"])
     type: str = Field(examples=["text-classification"])
@@ -78,6 +87,9 @@ class Plan(View):
     )
     cache: CachePlan
     trainable: Trainable
+    phases: list[Phase] = Field(
+        description="With a schedule: each phase, its boundary and what learns in it. `boundary` and `trainable` are those of the last."
+    )
     tasks: list[TaskPlan]
     rows: RowsPlan
     dtype: Literal["auto"] | DType = Field(

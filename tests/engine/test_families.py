@@ -65,6 +65,7 @@ def test_prefix_then_suffix_is_the_whole_model_bit_for_bit_at_every_boundary(bac
         assert torch.equal(suffix_above(backbone, INPUT, [])(None, encoded.batch(rows)), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradients_through_the_suffix_are_those_of_the_whole_model_at_every_boundary(backbones, family):
     backbone = backbones(family)
@@ -72,6 +73,8 @@ def test_gradients_through_the_suffix_are_those_of_the_whole_model_at_every_boun
     rows = np.arange(3)
     for boundary in boundaries(backbone):
         names = owned_above(backbone, boundary)
+        if not names:  # pooling stands above it
+            continue
         suffix = suffix_above(backbone, boundary.name, names)
         (hidden,) = run_prefix(backbone.module, [boundary.name], encoded.batch(rows).tensors)
         suffix(hidden.clone(), encoded.skeleton(rows)).square().sum().backward()

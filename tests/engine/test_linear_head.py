@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from headstart.engine.heads import HEADS, LabelledRows, linear
-from headstart.specs.jobs import LinearHead
+from headstart.engine.heads import linear
 
 
 def blobs(rows: int, width: int, classes: int, *, noise: float = 2.0, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -27,13 +26,11 @@ def probabilities(logits: NDArray[np.float64]) -> Any:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def test_every_head_of_a_spec_is_in_the_table():
-    assert LinearHead().type in HEADS
-
-
-def test_gradient_is_that_of_the_objective():
+@pytest.mark.parametrize(("weighted", "smoothing"), [(False, 0.0), (True, 0.0), (False, 0.2), (True, 0.2)])
+def test_gradient_is_that_of_the_objective(weighted, smoothing):
     x, targets = blobs(30, 4, 3)
-    data = linear._Data(x, targets, 3, lambda: None)
+    weights = np.linspace(0.2, 3, 30).astype(np.float32) if weighted else None
+    data = linear._Data(x, targets, 3, lambda: None, weights, smoothing)
     at = np.random.default_rng(1).normal(size=data.size)
     steps = np.eye(data.size) * 1e-2  # large steps: products are in float32
     numeric = [(data.objective(at + step, 0.1)[0] - data.objective(at - step, 0.1)[0]) / 2e-2 for step in steps]
@@ -50,6 +47,26 @@ def test_solution_is_that_of_scikit_learn_at_the_same_strength(classes):
     if classes > 2:  # for two classes it fits one vector, which halves the penalty
         assert np.abs(ours - reference.predict_proba(z)).max() < 0.02
     assert (ours.argmax(axis=1) == reference.predict(z)).mean() > 0.97
+
+
+def test_solution_with_class_weights_is_that_of_scikit_learn():
+    x, targets = blobs(400, 20, 3)
+    weights = np.array([3.0, 0.5, 1.0])
+    weights *= len(targets) / weights[targets].sum()
+    solved = linear.solve(x, targets, x[:0], targets[:0], 3, class_weights=weights.astype(np.float32))
+    z = (x - x.mean(axis=0)) / x.std(axis=0)
+    regression = LogisticRegression(
+        C=1 / (linear.WITHOUT_VALIDATION * len(x)), tol=1e-8, max_iter=2000, class_weight=dict(enumerate(weights))
+    )
+    expected = regression.fit(z, targets).predict_proba(z)
+    assert np.abs(probabilities(linear.logits(solved.weight, solved.bias, x)) - expected).max() < 0.02
+
+
+def test_smoothed_labels_give_less_certain_scores():
+    x, targets = blobs(400, 20, 3, noise=0.5)
+    plain, smooth = (linear.solve(x, targets, x[:0], targets[:0], 3, smoothing=smoothing) for smoothing in (0.0, 0.3))
+    certain, less = (probabilities(linear.logits(head.weight, head.bias, x)).max(axis=1).mean() for head in (plain, smooth))
+    assert less < certain - 0.05
 
 
 def test_strength_is_the_one_with_the_least_validation_loss():
@@ -98,8 +115,5 @@ def test_all_features_equal_still_gives_a_head():
 def test_a_long_solve_is_seen_to_live():
     x, targets = blobs(400, 20, 3)
     ticks: list[int] = []
-    rows = LabelledRows(x[:300], targets[:300]), LabelledRows(x[300:], targets[300:])
-    solve = HEADS["linear"].solve
-    assert solve is not None
-    solve(*rows, 3, lambda: ticks.append(1))
+    linear.solve(x[:300], targets[:300], x[300:], targets[300:], 3, lambda: ticks.append(1))
     assert len(ticks) >= 10

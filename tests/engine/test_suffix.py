@@ -8,7 +8,7 @@ import torch
 
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.boundary import run_prefix
-from headstart.engine.optimizers import Optimiser
+from headstart.engine.optimizers import Optimiser, Rates
 from headstart.engine.suffix import Suffix
 from headstart.planning.trainable import select
 from headstart.specs.jobs import FineTuning, Training
@@ -90,7 +90,7 @@ def test_table_learns_in_the_rows_that_were_read_and_in_no_other(tiny, dtype):
     computing.use_sparse_tables()
     assert computing.tables == {name}
     before = suffix.parameters[name].detach().clone()
-    optimiser = Optimiser(suffix.parameters, computing.tables, Training(warmup=0.0), 1e-2, 10)
+    optimiser = Optimiser(suffix.parameters, computing.tables, Training(warmup=0.0), Rates(1e-2), 10)
     batch = batch_for(tiny)
     for _ in range(2):
         computing.forget()

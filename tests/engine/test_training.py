@@ -15,9 +15,10 @@ from headstart.engine import training
 from headstart.engine.artifacts import DELTA_FILE, load_artifact
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.heads import HEADS, stepped
+from headstart.engine.optimizers import Rates
 from headstart.engine.predictor import Predictor
 from headstart.engine.sources import PooledSource
-from headstart.engine.training import train
+from headstart.engine.training import Recipe, train
 from headstart.errors import EngineFault
 from headstart.specs.jobs import Training
 from headstart.specs.plans import Plan
@@ -67,8 +68,8 @@ def clusters(rows: int = 200, width: int = 8) -> tuple[PooledSource, np.ndarray]
 def fit(source: Any, targets: np.ndarray, told: Told, **options: Any) -> training.Trained:
     head = stepped.initial(source.values.shape[1], [], 2, torch.Generator().manual_seed(0))
     rows = np.arange(len(targets))
-    given = {"learning_rate": 0.05, "dropout": 0.0, "batch_tokens": 4096, **{k: options.pop(k) for k in ("learning_rate",) if k in options}}
-    return train(source, head, targets, rows[::2], rows[1::2], Training(**options), told=told, **given)
+    recipe = Recipe(Rates(options.pop("learning_rate", 0.05)), dropout=0.0, batch_tokens=4096)
+    return train(source, head, targets, rows[::2], rows[1::2], Training(**options), recipe, told=told)
 
 
 @pytest.mark.parametrize("method", [TOP, {"type": "fine-tuning", "trainable": ["*"]}, {"type": "fine-tuning", "frozen": ["embeddings.*"]}])

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from headstart.engine.heads import linear, stepped
+from headstart.engine.heads import knn, linear, prototype, stepped
+from headstart.engine.heads.kinds import Given, HeadKind, HeadTensors, LabelledRows
+from headstart.specs.heads import LinearHead, MlpHead
 
-HeadTensors = dict[str, NDArray[np.float32]]
-"""A head's parameters by name, as an artifact keeps them."""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledRows:
-    features: NDArray[np.float32]  # [N, D]
-    targets: NDArray[np.int64]  # [N], class numbers
+__all__ = ["HEADS", "Given", "HeadKind", "HeadTensors", "LabelledRows"]
 
 
-@dataclass(frozen=True, slots=True)
-class HeadKind:
-    """`solve(train, validation, classes, tick)` gives the tensors (None: only stepped); `logits(tensors, features [N, D])` gives float64 [N, C]."""
-
-    solve: Callable[[LabelledRows, LabelledRows, int, Callable[[], None]], HeadTensors] | None
-    logits: Callable[[HeadTensors, NDArray[np.float32]], NDArray[np.float64]]
-
-
-def _solve_linear(train: LabelledRows, validation: LabelledRows, classes: int, tick: Callable[[], None]) -> HeadTensors:
-    solved = linear.solve(train.features, train.targets, validation.features, validation.targets, classes, tick)
+def _solve_linear(_head: LinearHead, given: Given) -> HeadTensors:
+    train, validation, objective = given.train, given.validation, given.objective
+    solved = linear.solve(
+        train.features,
+        train.targets,
+        validation.features,
+        validation.targets,
+        given.classes,
+        given.tick,
+        class_weights=objective.weights,
+        smoothing=objective.smoothing,
+    )
     return {"weight": solved.weight, "bias": solved.bias}
 
 
@@ -37,5 +32,18 @@ def _linear_logits(tensors: HeadTensors, features: NDArray[np.float32]) -> NDArr
     return linear.logits(tensors["weight"], tensors["bias"], features)
 
 
-HEADS = {"linear": HeadKind(_solve_linear, _linear_logits), "mlp": HeadKind(None, stepped.logits)}
+def _start_linear(_head: LinearHead, width: int, classes: int, generator: torch.Generator) -> HeadTensors:
+    return stepped.initial(width, [], classes, generator)
+
+
+def _start_mlp(head: MlpHead, width: int, classes: int, generator: torch.Generator) -> HeadTensors:
+    return stepped.initial(width, head.hidden, classes, generator)
+
+
+HEADS = {
+    "linear": HeadKind(_linear_logits, fit=_solve_linear, start=_start_linear),
+    "mlp": HeadKind(stepped.logits, start=_start_mlp),
+    "prototype": HeadKind(_linear_logits, fit=prototype.fit),
+    "knn": HeadKind(knn.logits, fit=knn.fit),
+}
 """`method.head.type` → the head."""

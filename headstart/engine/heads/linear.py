@@ -2,6 +2,8 @@
 
     minimise over W, b:  mean of −log softmax(W z + b)[target]  +  λ/2 ‖W‖²,   z = (x − mean) / scale
 
+Class weights and smoothed labels (`engine.losses`) leave it convex, and are solved for alike.
+
 Standardisation is folded into the answer, so that a head is one matrix and one bias on the features as they come. λ is the one with the
 least validation log-loss on a walk from strong to weak, each solution the start of the next.
 
@@ -47,6 +49,9 @@ def solve(
     targets_validation: NDArray[np.int64],
     classes: int,
     tick: Callable[[], None] = lambda: None,
+    *,
+    class_weights: Floats | None = None,
+    smoothing: float = 0.0,
 ) -> LinearHead:
     """The head with the best λ. The same input gives the same bits, whatever number of threads the process has.
 
@@ -55,14 +60,16 @@ def solve(
         targets: class numbers, [N].
         x_validation: may be empty; with fewer than `LEAST_VALIDATION` rows λ is fixed.
         tick: called after each step, so that a long solve is seen to live.
+        class_weights: what a row of each class counts, [C]; None: all the same. λ is judged by them too.
+        smoothing: share of each label that is spread over all classes.
     """
     mean, scale = _standardisation(x)
     z, z_validation = (_standardised(part, mean, scale) for part in (x, x_validation))
-    data = _Data(z, targets, classes, tick)
+    data = _Data(z, targets, classes, tick, None if class_weights is None else class_weights[targets], smoothing)
     # one thread: these products are small, and threads that wait for each other cost more than they bring (measured 10× on a busy machine)
     with threadpool_limits(limits=1):
         if len(targets_validation) >= LEAST_VALIDATION:
-            parameters, strength = _walk(data, z_validation, targets_validation)
+            parameters, strength = _walk(data, z_validation, targets_validation, class_weights)
         else:
             parameters, strength = _minimise(data, WITHOUT_VALIDATION, np.zeros(data.size)), WITHOUT_VALIDATION
     weight, bias = _unpack(parameters, classes)
@@ -75,10 +82,11 @@ def logits(weight: Floats, bias: Floats, x: Floats) -> NDArray[np.float64]:
     return x.astype(np.float64) @ weight.T.astype(np.float64) + bias.astype(np.float64)
 
 
-def log_loss(z: NDArray[np.float64], targets: NDArray[np.int64]) -> float:
-    """Mean of −log softmax(z)[target] over rows; z [N, C]."""
+def log_loss(z: NDArray[np.float64], targets: NDArray[np.int64], class_weights: Floats | None = None) -> float:
+    """Mean of −log softmax(z)[target] over rows, by the weights [C] of their classes; z [N, C]."""
     shifted = z - z.max(axis=1, keepdims=True)
-    return float((np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(targets)), targets]).mean())
+    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(targets)), targets]
+    return float(losses.mean() if class_weights is None else np.average(losses, weights=class_weights[targets]))
 
 
 def _standardisation(x: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -97,12 +105,12 @@ def _standardised(x: Floats, mean: NDArray[np.float64], scale: NDArray[np.float6
     return np.ascontiguousarray(z)
 
 
-def _walk(data: _Data, z_validation: Floats, targets: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
+def _walk(data: _Data, z_validation: Floats, targets: NDArray[np.int64], class_weights: Floats | None) -> tuple[NDArray[np.float64], float]:
     """From strong to weak, until the validation log-loss rises: it has one valley."""
     best, best_loss, best_strength = np.zeros(data.size), float("inf"), STRENGTHS[0]
     for strength, parameters in _path(data):
         weight, bias = _unpack(parameters, data.classes)
-        loss = log_loss(z_validation @ weight.T + bias, targets)
+        loss = log_loss(z_validation @ weight.T + bias, targets, class_weights)
         if loss >= best_loss:
             break
         best, best_loss, best_strength = parameters, loss, strength
@@ -140,6 +148,8 @@ class _Data:
     targets: NDArray[np.int64]  # [N]
     classes: int
     tick: Callable[[], None]
+    weights: Floats | None = None  # [N]
+    smoothing: float = 0.0
 
     @property
     def size(self) -> int:
@@ -152,13 +162,20 @@ class _Data:
         scores = self.z @ weight.T.astype(np.float32)  # [N, C]
         scores += bias.astype(np.float32)
         scores -= scores.max(axis=1, keepdims=True)
-        of_target = scores[rows, self.targets].astype(np.float64)
+        aimed_at = scores[rows, self.targets].astype(np.float64)
+        if self.smoothing:
+            aimed_at = (1 - self.smoothing) * aimed_at + self.smoothing * scores.mean(axis=1, dtype=np.float64)
         np.exp(scores, out=scores)
         sums = scores.sum(axis=1, keepdims=True)
-        loss = float((np.log(sums[:, 0].astype(np.float64)) - of_target).mean())
+        losses = np.log(sums[:, 0].astype(np.float64)) - aimed_at
         scores /= sums
-        scores[rows, self.targets] -= 1.0
+        scores[rows, self.targets] -= 1.0 - self.smoothing
+        if self.smoothing:
+            scores -= self.smoothing / self.classes
+        if self.weights is not None:
+            losses *= self.weights
+            scores *= self.weights[:, None]
         gradient = np.empty((self.classes, self.z.shape[1] + 1))
         gradient[:, :-1] = (scores.T @ self.z) / len(rows) + strength * weight
         gradient[:, -1] = scores.sum(axis=0, dtype=np.float64) / len(rows)
-        return loss + 0.5 * strength * float((weight * weight).sum()), gradient.ravel()
+        return float(losses.mean()) + 0.5 * strength * float((weight * weight).sum()), gradient.ravel()

@@ -1,0 +1,51 @@
+"""What the engine asks of a kind of head.
+
+Axes: N rows, D width, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from headstart.engine.losses import Objective
+
+HeadTensors = dict[str, NDArray[np.float32]]
+"""A head's parameters by name, as an artifact keeps them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRows:
+    features: NDArray[np.float32]  # [N, D]
+    targets: NDArray[np.int64]  # [N], class numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a head is fitted to; `tick` is called now and then, so that a long fit is seen to live."""
+
+    train: LabelledRows
+    validation: LabelledRows
+    classes: int
+    objective: Objective
+    tick: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class HeadKind:
+    """A kind of head. The first argument of `fit` and `start` is its class in `specs.heads`.
+
+    Attributes:
+        logits: (tensors, features [N, D]) → float64 [N, C]; their softmax is what users see as scores.
+        fit: (head, given) → the tensors, at once, on features that stay as they are. None: it is only stepped.
+        start: (head, width, classes, generator) → tensors for `stepped.forward` to begin with. None: it is never stepped.
+    """
+
+    logits: Callable[[HeadTensors, NDArray[np.float32]], NDArray[np.float64]]
+    fit: Callable[[Any, Given], HeadTensors] | None = None
+    start: Callable[[Any, int, int, torch.Generator], HeadTensors] | None = None

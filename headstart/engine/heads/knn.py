@@ -1,0 +1,63 @@
+"""The k-nearest-neighbours head: the training rows nearest to a new one vote.
+
+    score of class c  =  log( (votes for c + 1 / C) / (k + 1) )
+
+One vote more than k is shared by all classes, so that none has the probability 0; the order of the classes is that of their votes.
+
+A head's tensors say by their names what near means: `points` [N, D] by Euclidean distance; `directions` [N, D], of length 1, by cosine. Beside
+them `targets` [N], the class numbers; `k` [1]; and `counts` [C], the rows of each class. Class numbers are exact in float32 up to 2²⁴.
+
+Axes: B new rows, N training rows, D width, C classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.engine.heads.kinds import Given, HeadTensors
+from headstart.specs.heads import KnnHead
+
+BLOCK = 4_000_000
+"""Distances that are held at once: 16 MB of them."""
+
+
+def fit(head: KnnHead, given: Given) -> HeadTensors:
+    rows = given.train
+    kept = {"points": rows.features} if head.distance == "euclidean" else {"directions": _directions(rows.features)}
+    return {
+        **kept,
+        "targets": rows.targets.astype(np.float32),
+        "counts": np.bincount(rows.targets, minlength=given.classes).astype(np.float32),
+        "k": np.array([min(head.k, len(rows.targets))], np.float32),
+    }
+
+
+def logits(tensors: HeadTensors, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Logarithms of the shares of the votes, [B, C] in float64."""
+    k, targets, classes = int(tensors["k"][0]), tensors["targets"].astype(np.int64), len(tensors["counts"])
+    cosine = "directions" in tensors
+    points = tensors["directions"] if cosine else tensors["points"]
+    queries = _directions(features) if cosine else features
+    # ‖x − p‖² without ‖x‖², which is the same for all points; between vectors of length 1 its order is that of the cosine
+    norms = np.einsum("nd,nd->n", points, points)
+    votes = np.zeros((len(queries), classes))
+    size = max(1, BLOCK // len(points))
+    for start in range(0, len(queries), size):
+        block = queries[start : start + size]
+        nearest = _nearest(norms - 2.0 * (block @ points.T), k)  # [b, k]
+        np.add.at(votes, (np.arange(start, start + len(block))[:, None], targets[nearest]), 1.0)
+    scores: NDArray[np.float64] = np.log((votes + 1 / classes) / (k + 1))
+    return scores
+
+
+def _nearest(distances: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """The places of the k least in each row, in no order."""
+    return np.argpartition(distances, k - 1, axis=1)[:, :k]
+
+
+def _directions(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each row at length 1; one that is zero stays so."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = rows / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return scaled
