@@ -77,9 +77,9 @@ def _clip(gradients: list[Tensor], most: float) -> None:
 
 
 def _dense_optimizer(parameters: list[nn.Parameter], options: Training, learning_rate: float) -> torch.optim.Optimizer:
-    """Weight decay for matrices only: biases and norms are not what overfits (Loshchilov & Hutter 2019, as BERT used it)."""
-    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
-    plain = [parameter for parameter in parameters if parameter.ndim <= 1]
+    """Weight decay for matrices only: biases, norms and scales are not what overfits (Loshchilov & Hutter 2019, as BERT used it)."""
+    decayed = [parameter for parameter in parameters if _is_matrix(parameter)]
+    plain = [parameter for parameter in parameters if not _is_matrix(parameter)]
     groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     match options.optimizer:
         case "adamw":
@@ -88,6 +88,11 @@ def _dense_optimizer(parameters: list[nn.Parameter], options: Training, learning
             return torch.optim.Adam(groups, lr=learning_rate, fused=True)
         case "sgd":
             return torch.optim.SGD(groups, lr=learning_rate, momentum=0.9)
+
+
+def _is_matrix(parameter: nn.Parameter) -> bool:
+    """A scale is a vector although it may have two axes, [D, 1]."""
+    return parameter.ndim > 1 and parameter.numel() > max(parameter.shape)
 
 
 def _warm_up_and_decay(steps: int, warmup: float) -> Callable[[int], float]:

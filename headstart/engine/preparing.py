@@ -10,6 +10,7 @@ import torch
 import transformers
 
 from headstart.engine.activations import Extraction, Feeder, RecomputingFeeder, TokenFeeder, extract_activations
+from headstart.engine.adapters import inject
 from headstart.engine.backbones.loading import random_module
 from headstart.engine.batches import pad_id, tokenise
 from headstart.engine.cache import CacheKey, FeatureCache, prune
@@ -116,6 +117,8 @@ def suffix_source(context: Context, texts: list[str], dtype: str) -> Prepared:
     backbone, plan = context.backbone, context.plan
     layers = [layer.name for layer in backbone.anatomy.layers]
     module = backbone.module if context.spec.init == "pretrained" else random_module(backbone.folder, context.spec.training.seed)
+    if plan.adapter is not None:
+        module = inject(module, plan.adapter, context.spec.training.seed)
     suffix = make_suffix(module, Cut(layers, plan.boundary, context.output, context.spec.method.pooling), plan.trainable.names)
     tokens, padding = tokenise(backbone.tokenizer, texts, context.max_tokens), pad_id(backbone.tokenizer)
     feeder: Feeder

@@ -95,12 +95,18 @@ def make_plan(
         boundary=cut.name,
         cache=_cache(cut.name, kept_bytes, cache_budget_bytes),
         trainable=_trainable(cut),
+        adapter=None if cut.tuned is None else cut.tuned.adapter,
         tasks=tasks,
         rows=rows,
         dtype=work.dtype,
         batch_tokens=work.batch_tokens,
         estimate=estimated,
-        warnings=[*_row_warnings(rows, first, profile, spec.evaluation), *_text_warnings(first, max_tokens), *_label_warnings(columns)],
+        warnings=[
+            *_row_warnings(rows, first, profile, spec.evaluation),
+            *_text_warnings(first, max_tokens),
+            *_label_warnings(columns),
+            *(() if cut.tuned is None else cut.tuned.warnings),
+        ],
     )
 
 

@@ -78,4 +78,6 @@ class Anatomy(View):
     layer_flops_per_token: dict[str, float] = Field(description="Multiply-adds ×2 of each layer at 64 tokens, divided by 64.")
     default_layer: str = Field(description="The layer whose output is the model's last hidden state.")
     has_pooler: bool
+    linear: list[str] = Field(description="Modules that are one matrix product, which adapters can stand beside.")
+    adapter_targets: dict[str, list[str]] = Field(description="Those usual for the family, by kind of adapter; none where none are known.")
     tensors: list[Tensor]

@@ -52,6 +52,8 @@ def anatomy(**overrides: Any) -> Anatomy:
         "layer_flops_per_token": {name: 0.0 if name in {"embeddings", "pooler"} else 3.6e6 for name in names},
         "default_layer": "encoder.layer.5",
         "has_pooler": True,
+        "linear": [f"{name}.dense" for name in names[1:]],
+        "adapter_targets": {},
         "tensors": [Tensor(name=f"{name}.dense.weight", shape=[384, 384]) for name in names],
     }
     return Anatomy(**{**fields, **overrides})

@@ -17,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedTokenizerFast
 
+from headstart.engine.backbones.families import adapter_targets
 from headstart.engine.backbones.importing import folder_sha256
 from headstart.engine.backbones.loading import load_module, load_tokenizer
 from headstart.engine.backbones.trust import refuse_config, refuse_tokenizer
@@ -51,6 +52,7 @@ def read_anatomy(folder: Path, files: Mapping[str, str], license: str | None) ->
     last = [layer.name for layer in layers if torch.equal(_tensor(seen.outputs[layer.name]), seen.hidden)]
     if not last:
         raise refuse_config("No layer of this network gives its last hidden state.", "Only encoders of the usual build can be used.")
+    linear = [name for name, part in module.named_modules() if type(part) is nn.Linear and seen.calls[name]]
     return Anatomy(
         architecture=type(module).__name__,
         model_type=str(_config(module).model_type),
@@ -67,6 +69,8 @@ def read_anatomy(folder: Path, files: Mapping[str, str], license: str | None) ->
         layer_flops_per_token=_flops_per_token(module, probe, [layer.name for layer in layers]),
         default_layer=last[-1],
         has_pooler=seen.pooled is not None,
+        linear=linear,
+        adapter_targets=adapter_targets(str(_config(module).model_type), linear),
         tensors=[Tensor(name=name, shape=list(parameter.shape)) for name, parameter in module.named_parameters()],
     )
 
