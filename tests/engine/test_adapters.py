@@ -22,9 +22,9 @@ from torch import nn
 from headstart.engine import artifacts
 from headstart.engine.adapters import adapter_parameters, inject, merged_weights
 from headstart.engine.artifacts import MANIFEST, Artifact, load_artifact
-from headstart.engine.backbones.families import adapter_targets
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.backbones.merging import merged
+from headstart.engine.backbones.targets import adapter_targets
 from headstart.engine.batches import collate, tokenise
 from headstart.engine.boundary import run_prefix
 from headstart.engine.dropout import ByteDropout

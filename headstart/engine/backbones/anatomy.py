@@ -17,9 +17,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedTokenizerFast
 
-from headstart.engine.backbones.families import adapter_targets
 from headstart.engine.backbones.importing import folder_sha256
 from headstart.engine.backbones.loading import load_module, load_tokenizer
+from headstart.engine.backbones.targets import adapter_targets
 from headstart.engine.backbones.trust import refuse_config, refuse_tokenizer
 from headstart.engine.boundary import first_tensor
 from headstart.specs.backbones import Anatomy, Layer, Tensor
