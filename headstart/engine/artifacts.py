@@ -2,7 +2,8 @@
 
     manifest.json       canonical JSON; `sha256` in it is over the rest of it, and it holds size and sha256 of every other file
     heads.safetensors   `<task>/weight` [C, D], `<task>/bias` [C], float32; `<task>/0.weight` and so on with hidden layers
-    delta.safetensors   new values of the backbone's parameters that learnt, by their names, float32; only when there are any
+    delta.safetensors   new values of the backbone's parameters that learnt, or of its adapters' (the manifest says which), by their names,
+                        float32; only when there are any
     model_card.md       for people
 
 A folder is checked whole before any of it is used: a changed, missing or added file is refused.
@@ -24,6 +25,7 @@ from safetensors.numpy import load, save
 
 from headstart.engine.heads import HeadTensors
 from headstart.errors import EngineFault
+from headstart.specs.plans import Adapter
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -69,6 +71,7 @@ class Manifest(_Part):
     method: str
     backbone: BackboneRef
     parent: ParentRef | None = Field(default=None, description="The model whose delta the backbone starts with.")
+    adapter: Adapter | None = Field(default=None, description="What the tensors of the delta are; null: new values of parameters.")
     boundary: str
     output: str = Field(description="The layer whose output is pooled.")
     pooling: str

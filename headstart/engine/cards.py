@@ -19,6 +19,8 @@ LIMITS = (
 WHAT = {
     "feature-extraction": "A head on frozen features of",
     "fine-tuning": "A head, and new values for some parameters, of",
+    "bitfit": "A head, and new values for some biases, of",
+    **dict.fromkeys(("lora", "dora", "loha", "lokr", "ia3"), "A head, and adapters that are merged into the weights, of"),
 }
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>&~-])")

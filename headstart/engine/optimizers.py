@@ -134,11 +134,11 @@ def _clip(gradients: list[Tensor], most: float) -> None:
 
 
 def _dense_optimizer(parameters: Mapping[str, nn.Parameter], options: Training, rates: Rates) -> torch.optim.Optimizer:
-    """Weight decay for matrices only: biases and norms are not what overfits (Loshchilov & Hutter 2019, as BERT used it)."""
+    """Weight decay for matrices only: biases, norms and scales are not what overfits (Loshchilov & Hutter 2019, as BERT used it)."""
     groups = []
     # where only tables learn there is one group of nothing, which torch takes
     for rate, names in (_by_rate(parameters, rates) or {rates.learning_rate: []}).items():
-        decayed = [name for name in names if parameters[name].ndim > 1 and not (rates.pull and name in rates.anchors)]
+        decayed = [name for name in names if _is_matrix(parameters[name]) and not (rates.pull and name in rates.anchors)]
         plain = [name for name in names if name not in decayed]
         groups += [
             {"params": [parameters[name] for name in part], "weight_decay": decay, "lr": rate}
@@ -159,6 +159,11 @@ def _by_rate(names: Iterable[str], rates: Rates) -> dict[float, list[str]]:
     for name in names:
         found.setdefault(rates.learning_rate * rates.scales.get(name, 1.0), []).append(name)
     return found
+
+
+def _is_matrix(parameter: nn.Parameter) -> bool:
+    """A scale is a vector although it may have two axes, [D, 1]."""
+    return parameter.ndim > 1 and parameter.numel() > max(parameter.shape)
 
 
 def _warm_up_and_decay(steps: int, warmup: float) -> Callable[[int], float]:

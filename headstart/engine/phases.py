@@ -14,7 +14,7 @@ from headstart.engine.examples import Example
 from headstart.engine.precision import Precision
 from headstart.engine.preparing import Prepared
 from headstart.planning.schedule import steps_of
-from headstart.specs.jobs import FineTuning, JobStatus, LogLevel
+from headstart.specs.jobs import JobStatus, LogLevel
 
 Prepare = Callable[[Context, Sequence[Example], Precision], Prepared]
 
@@ -25,11 +25,10 @@ def prepare_phases(context: Context, prepare: Prepare, examples: Sequence[Exampl
     Args:
         prepare: makes what a plan with one boundary starts from.
     """
-    method = context.spec.method
-    if not context.plan.phases or not isinstance(method, FineTuning):
+    if not context.plan.phases:
         return [prepare(context, examples, precision)]
     made = []
-    steps = steps_of(context.spec, method, context.backbone.anatomy)
+    steps = steps_of(context.spec, context.backbone.anatomy)
     for number, step in enumerate(steps):
         names = [tensor.name for tensor in step.selection.tensors]
         trainable = context.plan.trainable.model_copy(

@@ -11,6 +11,7 @@ import torch
 import transformers
 
 from headstart.engine.activations import Extraction, Feeder, InputFeeder, RecomputingFeeder, extract_activations
+from headstart.engine.adapters import inject
 from headstart.engine.backbones.loading import random_module
 from headstart.engine.cache import CacheKey, FeatureCache
 from headstart.engine.context import Context
@@ -122,6 +123,8 @@ def suffix_source(context: Context, examples: Sequence[Example], precision: Prec
     module = backbone.module if context.spec.init == "pretrained" else random_module(backbone.folder, context.spec.training.seed)
     encoded = preprocessor.encode(examples, context.limit)
     cut = cut_of(backbone.anatomy, plan.boundary, context.output, context.spec.method.pooling)
+    if plan.adapter is not None:
+        module = inject(module, plan.adapter, context.spec.training.seed)
     suffix = make_suffix(module, cut, plan.trainable.names, encoded.batch(np.zeros(1, np.int64)))
     feeder: Feeder
     computed = reused = 0

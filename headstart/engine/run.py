@@ -151,7 +151,10 @@ def _intention(context: Context) -> str:
     """What the plan is, in a sentence."""
     plan, learning = context.plan, context.plan.trainable.parameters
     where = "lies below the first layer" if plan.boundary == INPUT else f"is {quote(plan.boundary)}"
-    what = f"{learning:,} of its {context.backbone.anatomy.parameters:,} parameters learn" if learning else "only the head learns"
+    if plan.adapter is not None:
+        what = f"{learning:,} parameters in {len(plan.adapter.targets):,} adapters learn"
+    else:
+        what = f"{learning:,} of its {context.backbone.anatomy.parameters:,} parameters learn" if learning else "only the head learns"
     return f"Preparing {plan.method} on {quote(context.spec.backbone)}: {what}; the boundary {where}."
 
 
@@ -197,6 +200,7 @@ def _manifest(context: Context, dtype: str, created_at: str) -> Manifest:
             "method": context.plan.method,
             "backbone": BackboneRef(name=context.spec.backbone, sha256=context.backbone.anatomy.sha256),
             "parent": None if parent is None else ParentRef(model=context.plan.parent or "", sha256=parent),
+            "adapter": context.plan.adapter,
             "boundary": context.plan.boundary,
             "output": context.output,
             "pooling": context.spec.method.pooling,

@@ -12,7 +12,7 @@ from headstart.planning.columns import TaskColumns, label_counts, split_counts, 
 from headstart.planning.estimates import CHARS_PER_TOKEN, Work, estimate, kept_in, kept_numbers, mean_units, pooled_width
 from headstart.planning.heads import check_class_weights, check_head, check_rows, head_warnings
 from headstart.planning.layers import resolve_layer
-from headstart.planning.schedule import Step, check_start, spans, steps_of
+from headstart.planning.schedule import Step, spans, steps_of
 from headstart.planning.splits import carve_validation, counts_for_class
 from headstart.planning.trainable import Selection
 from headstart.planning.tuning import Tuning, estimate_tuning
@@ -99,6 +99,7 @@ def make_plan(
         cache=_cache(cut.name, kept * FEATURE_BYTES[kept_dtype], kept_dtype, cache_budget_bytes),
         trainable=_trainable(cut),
         phases=[step.phase for step in cut.steps] if len(cut.steps) > 1 else [],
+        adapter=None if cut.tuned is None else cut.tuned.adapter,
         tasks=tasks,
         rows=rows,
         dtype=work.dtype,
@@ -109,6 +110,7 @@ def make_plan(
             *_text_warnings(spec, first, max_tokens),
             *_label_warnings(columns),
             *head_warnings(spec, rows.train, work.width),
+            *(() if cut.tuned is None else cut.tuned.warnings),
         ],
     )
 
@@ -133,8 +135,7 @@ def _cut(spec: JobSpec, anatomy: Anatomy) -> _Cut:
         return _Cut(layer.name, layer, [])
     top = anatomy.layer(anatomy.default_layer)
     _check_pooling(spec.method.pooling, top, anatomy, spec.backbone)
-    check_start(spec, spec.method)
-    steps = steps_of(spec, spec.method, anatomy)
+    steps = steps_of(spec, anatomy)
     return _Cut(steps[-1].selection.boundary, top, steps)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from headstart.errors import BadInput, Fault, invalid_field
 from headstart.planning.trainable import Selection, select
 from headstart.specs.backbones import Anatomy
-from headstart.specs.jobs import FineTuning, JobSpec
+from headstart.specs.jobs import FeatureExtraction, FineTuning, JobSpec
 from headstart.specs.plans import INPUT, Phase
 
 
@@ -25,13 +25,19 @@ class Step:
         return Phase(epoch=self.epoch, boundary=chosen.boundary, parameters=chosen.parameters, tensors=len(chosen.tensors))
 
 
-def steps_of(spec: JobSpec, method: FineTuning, anatomy: Anatomy) -> list[Step]:
+def steps_of(spec: JobSpec, anatomy: Anatomy) -> list[Step]:
     """What learns at first, and after each entry of the schedule: what learnt before goes on, so that the boundary only moves down.
 
     Raises:
         BadInput: as `select` does, with pointers into the schedule; an epoch that is not after the one before it, or beyond the last; an
             entry that adds nothing.
     """
+    method = spec.method
+    if isinstance(method, FeatureExtraction):
+        return []
+    if not isinstance(method, FineTuning):
+        return [Step(1, select(method, anatomy))]
+    _check_start(spec, method)
     steps = [Step(1, select(method, anatomy))]
     for number, entry in enumerate(method.schedule or ()):
         pointer = f"/method/schedule/{number}"
@@ -54,7 +60,7 @@ def spans(first_epochs: Sequence[int], epochs: int) -> list[range]:
     return [range(first, end + 1) for first, end in zip(first_epochs, ends, strict=True)]
 
 
-def check_start(spec: JobSpec, method: FineTuning) -> None:
+def _check_start(spec: JobSpec, method: FineTuning) -> None:
     """See that what is said of where parameters and the head begin can be done.
 
     Raises:

@@ -129,6 +129,7 @@ class Anatomy(View):
     default_layer: str = Field(description="The layer whose output is the model's last hidden state.")
     has_pooler: bool
     linear: list[str] = Field(description="Modules that are one matrix product, which adapters can stand beside.")
+    adapter_targets: dict[str, list[str]] = Field(description="Those usual for the family, by kind of adapter; none where none are known.")
     tensors: list[Tensor]
 
     @property

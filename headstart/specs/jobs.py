@@ -155,9 +155,81 @@ class FineTuning(Input):
     )
 
 
-LEARNING_RATES = {"feature-extraction": 1e-3, "fine-tuning": 1e-4}
+class Sparing(Input):
+    """What the methods share that learn a little in each of many places; the backbone's own matrices stay as they are."""
 
-Method = Annotated[FeatureExtraction | FineTuning, Field(discriminator="type")]
+    targets: Patterns | None = Field(
+        default=None,
+        description="Globs over the names of modules, or `re:` and a regular expression (RE2) that must match fully; null: those usual for "
+        "the family.",
+        examples=[["*.query", "*.value"]],
+    )
+    top_layers: int | None = Field(default=None, ge=1, le=1000, description="Only in so many upper layers; null: in all.", examples=[2])
+    pooling: Pooling = Field(default="mean", description="From one vector per token to one per text.")
+    head: Head = Field(
+        default_factory=lambda: LinearHead(solver=None),
+        description="A linear head with the solver `lbfgs` starts where solving on the pretrained features ends.",
+    )
+
+
+class BitFit(Sparing):
+    """Biases learn, and nothing else of the backbone (Ben Zaken et al. 2022). `targets` null: every bias."""
+
+    type: Literal["bitfit"]
+
+
+class LowRank(Sparing):
+    """What the methods share whose adapters are products of narrow matrices."""
+
+    rank: int = Field(default=8, ge=1, le=4096, description="The narrow side of the matrices.")
+    alpha: float = Field(default=16.0, gt=0, le=1e6, description="What the matrices give is scaled by alpha / rank.")
+
+
+class Lora(LowRank):
+    """Low-rank adapters beside matrix products (Hu et al. 2022)."""
+
+    type: Literal["lora"]
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of an adapter's inputs that a step leaves out.")
+
+
+class Dora(LowRank):
+    """Low-rank adapters of a matrix's direction, and its magnitude (Liu et al. 2024)."""
+
+    type: Literal["dora"]
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of an adapter's inputs that a step leaves out.")
+
+
+class Loha(LowRank):
+    """Adapters that are Hadamard products of low-rank matrices (Hyeon-Woo et al. 2022)."""
+
+    type: Literal["loha"]
+
+
+class Lokr(LowRank):
+    """Adapters that are Kronecker products (Yeh et al. 2024)."""
+
+    type: Literal["lokr"]
+
+
+class Ia3(Sparing):
+    """A scale for each output of attention's keys and values, and for each input of the feed-forward's second matrix (Liu et al. 2022)."""
+
+    type: Literal["ia3"]
+
+
+LEARNING_RATES = {
+    "feature-extraction": 1e-3,
+    "fine-tuning": 1e-4,
+    "bitfit": 1e-3,
+    "lora": 1e-3,
+    "dora": 1e-3,
+    "loha": 1e-3,
+    "lokr": 1e-3,
+    "ia3": 5e-3,
+}
+
+AdapterMethod = Lora | Dora | Loha | Lokr | Ia3
+Method = Annotated[FeatureExtraction | FineTuning | BitFit | AdapterMethod, Field(discriminator="type")]
 
 
 ClassWeight = Annotated[float, Field(ge=1e-3, le=1e6)]
@@ -168,7 +240,7 @@ class Training(Input):
 
     epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the training rows.")
     learning_rate: float | None = Field(
-        default=None, ge=1e-8, le=10.0, description="Peak step size; null: 1e-3 for a head alone, 1e-4 when the backbone learns too."
+        default=None, ge=1e-8, le=10.0, description="Peak step size; null: 1e-4 for fine-tuning, 5e-3 for ia3, else 1e-3."
     )
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     weight_decay: float = Field(default=0.01, ge=0, le=10.0, description="Decoupled weight decay.")
@@ -215,7 +287,7 @@ class JobSpec(Input):
     tasks: list[Task] = Field(min_length=1, max_length=1, description="What the heads learn; one for now.")
     method: Method = Field(
         default_factory=lambda: FeatureExtraction(type="feature-extraction"),
-        description="What learns: the head alone, or the backbone too.",
+        description="What learns: the head alone, the backbone too, or adapters in it.",
     )
     training: Training = Field(default_factory=Training)
     evaluation: Evaluation = Field(default_factory=Evaluation)

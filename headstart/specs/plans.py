@@ -45,6 +45,17 @@ class Phase(View):
     tensors: int
 
 
+class Adapter(View):
+    """Small modules beside some of a backbone's matrix products; once they have learnt, they are merged into the matrices."""
+
+    kind: Literal["lora", "dora", "loha", "lokr", "ia3"]
+    targets: list[str] = Field(description="The modules they stand beside.", examples=[["encoder.layer.5.attention.self.query"]])
+    feedforward: list[str] = Field(description="ia3: those of `targets` whose inputs are scaled, not their outputs.")
+    rank: int | None = Field(description="The narrow side of their matrices; null: they have none.", examples=[8])
+    alpha: float | None = Field(description="What the matrices give is scaled by alpha / rank.", examples=[16.0])
+    dropout: float
+
+
 class TaskPlan(View):
     name: str = Field(examples=["sentiment"])
     type: str = Field(examples=["text-classification"])
@@ -88,8 +99,10 @@ class Plan(View):
     cache: CachePlan
     trainable: Trainable
     phases: list[Phase] = Field(
-        description="With a schedule: each phase, its boundary and what learns in it. `boundary` and `trainable` are those of the last."
+        default=[],
+        description="With a schedule: each phase, its boundary and what learns in it. `boundary` and `trainable` are those of the last.",
     )
+    adapter: Adapter | None = None
     tasks: list[TaskPlan]
     rows: RowsPlan
     dtype: Literal["auto"] | DType = Field(

@@ -62,6 +62,7 @@ def upgraded(old: Anatomy) -> Anatomy:
         "layer_flops": old["layer_flops_per_token"],
         "layer_positions": {layer["name"]: 1.0 if by_token(layer) else 1 / PROBE_TOKENS for layer in old["layers"]},
         "linear": [name.removesuffix(".weight") for name in shapes if is_linear(name, shapes)],
+        "adapter_targets": {},
     }
 
 
@@ -75,8 +76,11 @@ def is_linear(name: str, shapes: dict[str, list[int]]) -> bool:
     return name.endswith(".weight") and len(shapes[name]) == 2 and shapes.get(bias) == shapes[name][:1]
 
 
+ADDED = {"library", "input", "layer_flops", "layer_positions", "linear", "adapter_targets"}
+
+
 def downgraded(new: Anatomy) -> Anatomy:
-    old = {name: value for name, value in new.items() if name not in {"library", "input", "layer_flops", "layer_positions", "linear"}}
+    old = {name: value for name, value in new.items() if name not in ADDED}
     return old | {
         "modality": "text",
         "vocabulary": new["input"]["vocabulary"],

@@ -88,7 +88,7 @@ def test_schedule_unfreezes_by_epoch_and_the_cache_follows_the_boundary(world, t
     assert again.cache == {"rows_computed": 0, "rows_reused": 320}
     theirs = load_artifact(other).delta
     assert all(np.array_equal(value, theirs[name]) for name, value in artifact.delta.items())
-    predictions, _ = Predictor(tiny, artifact).predict([text for text, _ in rows[:8]])
+    predictions, _ = Predictor(tiny, artifact).predict([{"text": text} for text, _ in rows[:8]])
     assert len(predictions) == 8
 
 

@@ -131,7 +131,7 @@ def test_computed_heads_run_as_jobs_and_are_rebuilt_bit_for_bit(world, tiny, hea
     outcome, folder = world.run(tiny, reviews(300), method=method, reporter=listener)
     assert outcome.metrics["sentiment"]["accuracy"] > outcome.baselines["sentiment"]["majority"]["accuracy"] + 0.1
     assert any(f"A {head['type']} head is computed on 210 rows." in line for _, line in listener.lines)
-    one, two = (Predictor(tiny, load_artifact(folder)).predict(["a good film", "a dull plot"]) for _ in range(2))
+    one, two = (Predictor(tiny, load_artifact(folder)).predict([{"text": "a good film"}, {"text": "a dull plot"}]) for _ in range(2))
     assert one == two
     # the estimate of the artifact holds what the head keeps
     _, profile = world.table(reviews(300))
@@ -186,4 +186,4 @@ def test_one_class_and_one_entry_make_a_new_kind_of_head(tmp_path, tiny, monkeyp
         created_at=CREATED_AT,
     )
     assert outcome.trainable_parameters == plan.tasks[0].head_parameters == 2 * tiny.anatomy.width
-    assert len(Predictor(tiny, load_artifact(folder)).predict(["good"])[0]) == 1
+    assert len(Predictor(tiny, load_artifact(folder)).predict([{"text": "good"}])[0]) == 1

@@ -49,10 +49,11 @@ def anatomy(*, max_tokens: int = 512, **overrides: Any) -> Anatomy:
         "width": 384,
         "layers": layers,
         "layer_positions": dict.fromkeys(names, 1.0),
-        "linear": [f"{name}.dense" for name in names],
         "layer_flops": {name: 0.0 if name in {"embeddings", "pooler"} else 3.6e6 for name in names},
         "default_layer": "encoder.layer.5",
         "has_pooler": True,
+        "linear": [f"{name}.dense" for name in names[1:]],
+        "adapter_targets": {},
         "tensors": [Tensor(name=f"{name}.dense.weight", shape=[384, 384]) for name in names],
     }
     return Anatomy(**{**fields, **overrides})

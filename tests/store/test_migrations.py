@@ -159,6 +159,7 @@ NEW: dict[str, Any] = {
     "layer_flops": {"embeddings": 0.0, "pooler": 4608.0},
     "layer_positions": {"embeddings": 1.0, "pooler": 1 / 64},
     "linear": ["encoder.up", "pooler.dense"],
+    "adapter_targets": {},
 }
 PICTURE = {
     "type": "image",

@@ -17,12 +17,12 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedTokenizerFast
-from transformers.pytorch_utils import Conv1D
 
 from headstart.engine.backbones.families import call, family_of, last_hidden, pooled_output
 from headstart.engine.backbones.importing import folder_sha256, read_json
 from headstart.engine.backbones.loading import load_module, load_preprocessor
 from headstart.engine.backbones.preprocessing import audio_input, image_input
+from headstart.engine.backbones.targets import adapter_targets
 from headstart.engine.backbones.timm_models import architecture_of, is_timm
 from headstart.engine.backbones.tokenizer import check_fits, load_tokenizer
 from headstart.engine.backbones.trust import refuse_config
@@ -39,8 +39,6 @@ SHORTER_PROBE = 40
 
 MOST_TOKENS = 32_768
 """For networks that say no limit of their own: their positions are relative."""
-
-_LINEAR = (nn.Linear, Conv1D)
 
 
 def read_anatomy(folder: Path, files: Mapping[str, str], license: str | None) -> Anatomy:  # noqa: A002 (as in the anatomy)
@@ -88,8 +86,11 @@ def anatomy_of(module: nn.Module, preprocessor: Preprocessor, spec: ModalityInpu
     names = [layer.name for layer in layers]
     top = next(layer for layer in layers if layer.name == last[-1])
     config: Any = getattr(module, "config", None)
+    model_type = "timm" if config is None else str(config.model_type)
+    # one that never runs is read by other code, past any adapter
+    linear = [name for name, part in module.named_modules() if type(part) is nn.Linear and seen.calls[name]]
     return Anatomy(
-        model_type="timm" if config is None else str(config.model_type),
+        model_type=model_type,
         library="timm" if config is None else "transformers",
         input=spec,
         parameters=_parameter_count(module),
@@ -99,7 +100,8 @@ def anatomy_of(module: nn.Module, preprocessor: Preprocessor, spec: ModalityInpu
         layer_positions={layer.name: _places(seen.outputs[layer.name], layer) / units for layer in layers},
         default_layer=last[-1],
         has_pooler=seen.pooled is not None,
-        linear=[name for name, part in module.named_modules() if isinstance(part, _LINEAR)],
+        linear=linear,
+        adapter_targets=adapter_targets(model_type, linear),
         tensors=[Tensor(name=name, shape=list(parameter.shape)) for name, parameter in module.named_parameters()],
         **known,
     )

@@ -1,4 +1,4 @@
-"""A model as a backbone: the deltas of the artifacts it stands on laid over the weights, oldest first; their heads are dropped."""
+"""A model as a backbone: the deltas of the artifacts it stands on laid over the weights or merged into them, oldest first, without heads."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from headstart.engine.adapters import merged_weights
 from headstart.engine.artifacts import DELTA_FILE, Artifact
 from headstart.engine.backbones.loading import Backbone
-from headstart.engine.heads import HeadTensors
 from headstart.engine.suffix import adapted
 from headstart.errors import EngineFault, quote
 
@@ -30,9 +30,9 @@ def merged(backbone: Backbone, parents: Sequence[Artifact]) -> Backbone:
         _check_origin(backbone, artifact)
         backbone = dataclasses.replace(backbone, parent=artifact.sha256)
         if artifact.delta:
-            identity = f"{backbone.sha256}\n{artifact.manifest.files[DELTA_FILE].sha256}\n"
+            identity = f"{backbone.sha256}\n{artifact.manifest.files[DELTA_FILE].sha256}\n{_meaning(artifact)}"
             backbone = dataclasses.replace(
-                backbone, sha256=hashlib.sha256(identity.encode()).hexdigest(), module=_with_delta(backbone.module, artifact.delta)
+                backbone, sha256=hashlib.sha256(identity.encode()).hexdigest(), module=_with_delta(backbone.module, artifact)
             )
     return backbone
 
@@ -53,14 +53,23 @@ def _check_origin(backbone: Backbone, artifact: Artifact) -> None:
         raise EngineFault("bad_data", "The artifact was made on another chain of models.", f"It stands on {needed}.")
 
 
-def _with_delta(module: nn.Module, delta: HeadTensors) -> nn.Module:
+def _meaning(artifact: Artifact) -> str:
+    """What else than its values decides what a delta does; nothing for new values of parameters."""
+    adapter = artifact.manifest.adapter
+    return "" if adapter is None else f"{adapter.model_dump_json()}\n"
+
+
+def _with_delta(module: nn.Module, artifact: Artifact) -> nn.Module:
     """`module` with changed parameters; every other tensor is shared.
 
     Raises:
         EngineFault: `bad_data`, when it has no such parameter, or one of another shape.
     """
+    delta = {name: torch.from_numpy(value) for name, value in artifact.delta.items()}
+    if artifact.manifest.adapter is not None:
+        delta = merged_weights(module, artifact.manifest.adapter, delta)
     known = dict(module.named_parameters())
     for name, value in delta.items():
         if name not in known or known[name].shape != value.shape:
             raise EngineFault("bad_data", f"The artifact changes {quote(name)}, which the backbone does not have so.", "Run the job again.")
-    return adapted(module, {name: torch.from_numpy(value) for name, value in delta.items()})
+    return adapted(module, delta)
