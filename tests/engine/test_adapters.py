@@ -391,7 +391,8 @@ def test_model_with_adapters_is_a_backbone_for_the_next(world, tiny):
     own = load_artifact(second)
     assert (own.manifest.parent.sha256 if own.manifest.parent else None) == parents[0].sha256
     assert all(".ia3_l." in name for name in own.delta)
-    assert Predictor(tiny, own, parents).predict(TEXTS) == Predictor(tiny, load_artifact(second), parents).predict(TEXTS)
+    asked = [{"text": text} for text in TEXTS]
+    assert Predictor(tiny, own, parents).predict(asked) == Predictor(tiny, load_artifact(second), parents).predict(asked)
 
 
 def test_adapters_of_the_same_values_and_another_scale_are_another_backbone(world, tiny):

@@ -218,7 +218,7 @@ def test_batches_that_run_in_halves_for_want_of_memory_are_told_once_for_each_si
     crowded.module.register_forward_pre_hook(crowd, with_kwargs=True)
     listener = Listener()
     world.run(crowded, ROWS, reporter=listener)
-    told = [re.search(r"in parts of (\d+) rows", message) for level, message in listener.lines if level == "warning"]
+    told = [re.search(r"in parts of (\d+)", message) for level, message in listener.lines if level == "warning"]
     parts = [int(found[1]) for found in told if found is not None]
     assert len(parts) > 2
     assert parts == sorted(set(parts), reverse=True)

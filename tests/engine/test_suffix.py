@@ -14,7 +14,7 @@ from headstart.planning.trainable import select
 from headstart.specs.jobs import FineTuning, Training
 from headstart.specs.plans import INPUT
 from tests.engine.samples import batch_for, encoded_for
-from tests.engine.test_families import boundaries, suffix_above
+from tests.engine.test_families import suffix_above
 from tests.engine.tiny import AUDIO_TYPES, IMAGE_TYPES, MODEL_TYPES, PADDING_ID
 
 
@@ -47,8 +47,9 @@ def gradients_of(suffix: Suffix) -> dict[str, torch.Tensor]:
 def test_suffix_in_sixteen_bits_gives_what_it_gives_in_float32_but_for_rounding(backbones, model_type):
     backbone = backbones(model_type)
     batch = batch_for(backbone)
-    for boundary in (INPUT, boundaries(backbone)[-1].name):
-        names = [tensor.name for tensor in select(FineTuning(type="fine-tuning", top_layers=1), backbone.anatomy).tensors]
+    selection = select(FineTuning(type="fine-tuning", top_layers=1), backbone.anatomy)
+    names = [tensor.name for tensor in selection.tensors]
+    for boundary in (INPUT, selection.boundary):
         exact = suffix_above(backbone, boundary, names)
         if not exact.reducible:
             assert model_type == "resnet"

@@ -97,14 +97,14 @@ def test_rows_without_a_label_are_dropped(plan):
     assert made.warnings[0].model_dump() == {
         "code": "rows_dropped",
         "pointer": None,
-        "message": "100 of 2,000 rows are left out: they have no text, no label or no split.",
+        "message": "100 of 2,000 rows are left out: they have no input, no label or no split.",
     }
 
 
 def test_rows_without_a_text_are_dropped_in_proportion(plan):
     made = plan(dataset(column("review", missing=200), column("label", {"a": 1000, "b": 1000})))
     assert made.rows.model_dump() == {"train": 1260, "validation": 180, "test": 360, "dropped": 200}
-    assert made.warnings[0].message.endswith("Rows of each split are estimates until the texts are read.")
+    assert made.warnings[0].message.endswith("Rows of each split are estimates until the inputs are read.")
 
 
 def split(counts: dict[str, int], rows: int = 2000, **overrides: Any) -> DatasetProfile:

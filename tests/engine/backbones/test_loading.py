@@ -173,6 +173,13 @@ def test_a_tokenizer_that_the_library_cannot_read_is_refused(folder: Path, chang
     assert caught.value.code == "tokenizer_refused"
 
 
+def test_a_backbone_of_texts_without_a_tokenizer_is_refused(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(BadInput, match="no tokenizer.json") as caught:
+        read_anatomy(folder, digests(folder), None)
+    assert caught.value.code == "tokenizer_refused"
+
+
 def test_a_tokenizer_with_ids_beyond_the_network_is_refused(tmp_path: Path) -> None:
     make_tiny_backbone(tmp_path / "small", vocab_size=20)
     with pytest.raises(BadInput, match="vocabulary of 20") as caught:
