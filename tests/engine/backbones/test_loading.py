@@ -175,7 +175,7 @@ def test_a_tokenizer_that_the_library_cannot_read_is_refused(folder: Path, chang
 
 def test_a_backbone_of_texts_without_a_tokenizer_is_refused(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
-    with pytest.raises(BadInput, match="no tokenizer.json") as caught:
+    with pytest.raises(BadInput, match=r"no tokenizer\.json") as caught:
         read_anatomy(folder, digests(folder), None)
     assert caught.value.code == "tokenizer_refused"
 
