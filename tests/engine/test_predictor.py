@@ -34,7 +34,7 @@ from headstart.specs.backbones import Anatomy
 asked = json.load(sys.stdin)
 torch.set_num_threads(2)
 backbone = load_backbone(Path(asked["backbone"]), Anatomy.model_validate(asked["anatomy"]))
-rows, tokens = Predictor(backbone, load_artifact(Path(asked["artifact"]))).predict(named([{"text": text} for text in asked["texts"])])
+rows, tokens = Predictor(backbone, load_artifact(Path(asked["artifact"]))).predict([{"text": text} for text in asked["texts"]])
 scores = [[(score.label, score.score.hex()) for score in row.outputs["sentiment"].scores] for row in rows]
 print(json.dumps({"scores": scores, "tokens": tokens}))
 """
