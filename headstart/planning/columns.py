@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from headstart.errors import BadInput, closest, invalid_field, listing, quote
 from headstart.specs.datasets import ColumnProfile, DatasetProfile
-from headstart.specs.jobs import Task
 from headstart.specs.labels import MAX_LABEL_CHARS
+from headstart.specs.tasks import Task
 
 FILES = ("image", "audio")
 """Column types whose cells are files."""
