@@ -305,7 +305,11 @@ def test_an_unknown_key_names_the_closest(lasting: Running):
         ({"training": {"learning_rate": 1e-300}}, "/training/learning_rate", "must be at least 1e-08 and at most 10.0"),
         ({"training": {"optimizer": "lion"}}, "/training/optimizer", "must be adamw, adam or sgd"),
         ({"training": {"seed": 2**64}}, "/training/seed", "must be at least 0 and at most 4294967295"),
-        ({"method": {"type": "lora"}}, "/method/type", "must be feature-extraction or fine-tuning"),
+        (
+            {"method": {"type": "prompt-tuning"}},
+            "/method/type",
+            "must be feature-extraction or fine-tuning or bitfit or lora or dora or loha or lokr or ia3",
+        ),
         ({"tasks": []}, "/tasks", "must have at least 1 entries"),
         ({"tasks": JOB["tasks"] * 2}, "/tasks", "must have at most 1 entries"),
         ({"tasks": [{**JOB["tasks"][0], "inputs": None}]}, "/tasks/0/inputs", "must be an object"),
