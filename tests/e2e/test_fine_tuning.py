@@ -60,7 +60,7 @@ def test_job_carries_out_the_plan_that_was_shown(client: Headstart, dataset: str
         ({"type": "fine-tuning", "top_layers": 2}, {"learning_rate": 1e10}, "invalid_field", "/training/learning_rate"),
         ({"type": "fine-tuning", "top_layers": 2}, {"epochs": 10**9}, "invalid_field", "/training/epochs"),
         ({"type": "fine-tuning", "top_layers": 2, "layer": "pooler"}, {}, "unknown_field", "/method/layer"),
-        ({"type": "lora"}, {}, "invalid_field", "/method/type"),
+        ({"type": "prompt-tuning"}, {}, "invalid_field", "/method/type"),
     ],
 )
 def test_plan_and_job_refuse_alike(client: Headstart, dataset: str, method, training, code: str, pointer: str):
