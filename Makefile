@@ -15,7 +15,7 @@ help: ## List these commands
 
 install: $(INSTALLED) ## Make the environment and fetch the demo backbones and data (the only step that needs a network)
 
-$(INSTALLED): $(LOCK) pyproject.toml server/pyproject.toml headstart/demos.py
+$(INSTALLED): $(LOCK) pyproject.toml server/pyproject.toml headstart/demos.py $(wildcard headstart/demo_assets/*.py)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "Headstart needs Python 3.11 with venv (Debian: apt-get install python3.11-venv)."; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e ./server
