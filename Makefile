@@ -53,6 +53,10 @@ check: install ## All that CI asks of a change: format, lint, types, imports, st
 bench: install ## Measure, on an otherwise idle machine
 	$(BIN)/python -m benchmarks.second_job
 	$(BIN)/python -m benchmarks.fine_tuning speed
+	$(BIN)/python -m benchmarks.features
+	$(BIN)/python -m benchmarks.append_rows
+	$(BIN)/python -m benchmarks.cache
+	$(BIN)/python -m benchmarks.cached_training
 
 lock: ## Compile the lock files in requirements/ anew from the pyproject files
 	$(BIN)/python tools/lock.py

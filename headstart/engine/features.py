@@ -101,13 +101,13 @@ def extract(
         return np.empty((0, 0), np.float32)  # read back from the cache, so that the rows are held once
 
     if cache is None:
-        values, rows_computed = compute(np.arange(len(unique))), len(unique)
+        values, rows_computed = compute(np.arange(len(unique)))[which], len(unique)
     elif cache.knows(unique).all():
-        return Features(cache.lookup(unique)[0][which], 0, len(examples), 0, 0.0)
+        return Features(cache.lookup(rows)[0], 0, len(examples), 0, 0.0)
     else:
         rows_computed = cache.complete(unique, compute, told.again)
-        values = cache.lookup(unique)[0]
-    return Features(values[which], rows_computed, len(examples) - rows_computed, units_computed, clock() - started)
+        values = cache.lookup(rows)[0]  # of all rows at once: picked from those of `unique` they would be held twice
+    return Features(values, rows_computed, len(examples) - rows_computed, units_computed, clock() - started)
 
 
 def gathered(parts: Iterable[tuple[NDArray[np.int64], Floats]], rows: int) -> Floats:

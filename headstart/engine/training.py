@@ -5,9 +5,10 @@ Axes: B batch, D width, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -95,17 +96,24 @@ def train(
     return loop.run(train_rows, validation_rows, epochs or range(1, options.epochs + 1), before)
 
 
-def embed_all(source: Source, rows: Rows, batch_tokens: int) -> NDArray[np.float32]:
-    """Pooled vectors [N, D] of these rows, in eval mode, in their order."""
+def embed_all(
+    source: Source, rows: Rows, batch_tokens: int, through: Callable[[NDArray[np.float32]], NDArray[Any]] = lambda vectors: vectors
+) -> NDArray[Any]:
+    """Pooled vectors [N, D] of these rows, in eval mode, in their order; or what `through` makes of them, batch by batch."""
+    if not len(rows):
+        return embed_all(source, np.zeros(1, np.int64), batch_tokens, through)[:0]
     source.mode(training=False)
-    order = rows[np.argsort(-source.lengths[rows], kind="stable")]
+    lengths = source.lengths
+    order, done = np.argsort(-lengths[rows], kind="stable"), 0
+    values = np.empty(0)
     with torch.no_grad():
-        parts = _parts(order, source.lengths, batch_tokens, len(order), alike=source.alike)
-        pieces = [source.embed(part).float().cpu().numpy() for part in parts]
-    values = np.concatenate(pieces)
-    place = np.empty(len(rows), np.int64)
-    place[np.argsort(-source.lengths[rows], kind="stable")] = np.arange(len(rows))
-    return values[place]
+        for part in _parts(rows[order], lengths, batch_tokens, len(rows), alike=source.alike):
+            made = through(source.embed(part).float().cpu().numpy())
+            if not done:
+                values = np.empty((len(rows), *made.shape[1:]), made.dtype)
+            values[order[done : done + len(part)]] = made
+            done += len(part)
+    return values
 
 
 class _Loop:
@@ -120,6 +128,7 @@ class _Loop:
     ) -> None:
         self._source, self._targets, self._options, self._told = source, torch.from_numpy(targets), options, told
         self._recipe = recipe
+        self._lengths = source.lengths  # once: it is made anew of all rows each time it is asked for
         self._head = {name: nn.Parameter(torch.from_numpy(value.copy())) for name, value in head.items()}
         self._most_rows = 2**30
 
@@ -138,7 +147,7 @@ class _Loop:
         for epoch in epochs:
             self._source.mode(training=True)
             losses = []
-            for batch in _batches(train_rows, self._source.lengths, size, chance):
+            for batch in _batches(train_rows, self._lengths, size, chance):
                 loss = self._step(batch)
                 step += 1
                 if not np.isfinite(loss):
@@ -184,7 +193,7 @@ class _Loop:
         self._optimiser.forget_gradients()
         self._source.forget()
         total = 0.0
-        for part in _parts(batch, self._source.lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
+        for part in _parts(batch, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
             scores = stepped.forward(self._head, self._source.embed(part), self._recipe.dropout)
             loss = self._recipe.objective.of(scores.float(), self._targets[part]).sum() / len(batch)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -196,8 +205,9 @@ class _Loop:
         return total
 
     def _validate(self, rows: Rows) -> float:
-        features = embed_all(self._source, rows, self._recipe.batch_tokens)
-        return log_loss(stepped.logits(self._head_now(), features), self._targets[rows].numpy(), self._recipe.objective.weights)
+        # the scores alone are kept: vectors of all rows, twice as wide for the head, would grow with the rows
+        scores = embed_all(self._source, rows, self._recipe.batch_tokens, partial(stepped.logits, self._head_now()))
+        return log_loss(scores, self._targets[rows].numpy(), self._recipe.objective.weights)
 
     def _diverged(self, best: Trained | None, kept: list[Tensor], epoch: int, step: int) -> Trained:
         message = f"The loss was no longer finite in epoch {epoch}, step {step}"

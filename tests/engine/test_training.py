@@ -242,6 +242,32 @@ def test_stepped_head_reaches_what_torch_reaches_with_its_own_layers():
     assert np.allclose(HEADS["mlp"].logits(tensors, x.numpy()), expected.numpy(), atol=1e-6)
 
 
+def test_steps_of_an_epoch_do_not_look_at_all_rows():
+    asked = 0
+
+    class Counted(PooledSource):
+        @property
+        def lengths(self) -> np.ndarray:
+            nonlocal asked
+            asked += 1
+            return np.ones(len(self.values), np.int64)
+
+    source, targets = clusters()
+    counts = []
+    for size in (100, 2):
+        asked = 0
+        fit(Counted(source.values), targets, Told(), epochs=1, batch_size=size)
+        counts.append(asked)
+    assert counts[0] == counts[1]
+
+
+def test_vectors_of_rows_are_in_the_order_of_the_rows_and_as_wide_when_there_is_none():
+    source, _ = clusters()
+    rows = np.random.default_rng(0).permutation(200)[:70]
+    assert (training.embed_all(source, rows, 16) == source.values[rows]).all()
+    assert training.embed_all(source, rows[:0], 16).shape == (0, source.values.shape[1])
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
 def test_every_optimizer_lowers_the_loss(optimizer):
     source, targets = clusters()

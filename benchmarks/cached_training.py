@@ -1,0 +1,108 @@
+"""Training from the cache by number of rows: a head by steps, and the linear head solved, each on 10,000 to 1,000,000 rows.
+
+    python -m benchmarks.cached_training [--rows 10000 100000 1000000] [--folder DIR]
+
+Each size runs in a process of its own, on random features 384 wide of two classes. They are appended to a cache on the disk and taken from it as a
+job takes them: `lookup` copies the vectors out of files that are mapped into one array in memory, [rows, 384] in float32, and both kinds of
+training work on that array. Time a row should not grow with the rows. Memory is the most anonymous memory beside that array; for the solver it
+holds the rows that train and validate, taken out of the array, and their standardised copy. Of the rows 70 % train and 15 % validate; one
+epoch, batches of 256.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.cache import CLASSES, KEY, MIB, ROWS, WIDTH, Peak, digests
+from headstart.engine import hardware
+from headstart.engine.cache import FeatureCache
+from headstart.engine.features import SHARD_ROWS
+from headstart.engine.heads import linear, stepped
+from headstart.engine.optimizers import Rates
+from headstart.engine.sources import PooledSource
+from headstart.engine.training import Recipe, train
+from headstart.planning.plan import BATCH_TOKENS
+from headstart.specs.jobs import Training
+
+OPTIONS = Training(epochs=1, batch_size=256, seed=0)
+RECIPE = Recipe(Rates(1e-3), 0.0, BATCH_TOKENS)
+
+
+class Silent:
+    """Nobody is told."""
+
+    def step(self, *, step: int, steps: int, epoch: int) -> None: ...
+    def epoch(self, *, epoch: int, step: int, learning_rate: float, train_loss: float, validation_loss: float | None) -> None: ...
+    def warning(self, code: str, message: str) -> None: ...
+    def log(self, message: str) -> None: ...
+
+
+def fill(root: Path, rows: int) -> None:
+    keys, chance, cache = digests(rows), np.random.default_rng(0), FeatureCache(root, KEY)
+    for start in range(0, rows, SHARD_ROWS):
+        part = keys[start : start + SHARD_ROWS]
+        cache.append(part, chance.standard_normal((len(part), WIDTH), np.float32))
+
+
+def measure(root: Path, rows: int) -> dict[str, float]:
+    """One size; seconds and bytes."""
+    values = FeatureCache(root, KEY).lookup(digests(rows))[0]
+    noise = np.random.default_rng(2).standard_normal(rows, np.float32)
+    targets = (values[:, 0] + noise > 0).astype(np.int64)
+    train_rows, validation_rows = np.arange(rows * 7 // 10), np.arange(rows * 7 // 10, rows * 17 // 20)
+    head = stepped.initial(WIDTH, [], CLASSES, torch.Generator().manual_seed(0))
+    found = {}
+
+    with Peak() as peak:
+        started, processor = time.perf_counter(), time.process_time()
+        train(PooledSource(values), head, targets, train_rows, validation_rows, OPTIONS, RECIPE, told=Silent())
+    found["steps_seconds"], found["steps_processor"] = time.perf_counter() - started, time.process_time() - processor
+    found["steps_bytes"] = peak.bytes
+
+    with Peak() as peak:
+        started, processor = time.perf_counter(), time.process_time()
+        parts = [part for each in (train_rows, validation_rows) for part in (values[each], targets[each])]
+        linear.solve(*parts, CLASSES)
+    found["solve_seconds"], found["solve_processor"] = time.perf_counter() - started, time.process_time() - processor
+    found["solve_bytes"] = peak.bytes
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="*", default=ROWS)
+    parser.add_argument("--folder", type=Path, help="where to write; a temporary folder by default")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one is not None:
+        print(json.dumps(measure(options.folder, options.one)))
+        return 0
+    print(hardware.measure().model_dump_json())
+    print(
+        "| rows | features, MiB | steps, µs a row | processor | beside the features, MiB | solve, µs a row | processor | beside the features, MiB |"
+    )
+    print("|---|" + "---|" * 7)
+    for rows in options.rows:
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+            fill(Path(folder), rows)
+            command = [sys.executable, "-m", "benchmarks.cached_training", "--one", str(rows), "--folder", folder]
+            each = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+        cells = [f"{rows * WIDTH * 4 / MIB:,.0f}"]
+        for name in ("steps", "solve"):
+            cells += [f"{each[f'{name}_{kind}'] / rows * 1e6:.2f}" for kind in ("seconds", "processor")]
+            cells.append(f"{each[f'{name}_bytes'] / MIB:,.0f}")
+        print(f"| {rows:,} | {' | '.join(cells)} |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
