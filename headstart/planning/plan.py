@@ -11,6 +11,7 @@ from headstart.planning.classes import check_classes, lookalikes, ordered_classe
 from headstart.planning.columns import TaskColumns, label_counts, split_counts, task_columns
 from headstart.planning.estimates import CHARS_PER_TOKEN, Work, estimate, kept_in, kept_numbers, mean_units, pooled_width
 from headstart.planning.heads import check_class_weights, check_head, check_rows, head_warnings
+from headstart.planning.history import corrected, correction_by
 from headstart.planning.layers import resolve_layer
 from headstart.planning.schedule import Step, spans, steps_of
 from headstart.planning.splits import carve_validation, counts_for_class
@@ -19,6 +20,7 @@ from headstart.planning.tuning import Tuning, estimate_tuning
 from headstart.specs.backbones import Anatomy, Layer, TextInput
 from headstart.specs.datasets import DatasetProfile
 from headstart.specs.fields import DType
+from headstart.specs.history import PastJob
 from headstart.specs.jobs import Evaluation, FeatureExtraction, FineTuning, JobSpec
 from headstart.specs.plans import FEATURE_BYTES, INPUT, CachePlan, Hardware, Plan, PlanWarning, RowsPlan, TaskPlan, Trainable
 
@@ -43,11 +45,13 @@ def make_plan(
     *,
     parent: str | None = None,
     cache_budget_bytes: int,
+    history: Sequence[PastJob] = (),
 ) -> Plan:
     """The plan of a job.
 
     Args:
         parent: the model that stands in for the backbone; it has the same anatomy.
+        history: jobs of the same kind, by which the estimate is corrected.
 
     Rows are exact when no row lacks an input and validation is not carved out of the user's own train rows; else it is not
     known which labels are meant, and the numbers of train, validation and test are in proportion.
@@ -91,6 +95,7 @@ def make_plan(
         kept_dtype = kept_in(hardware, work.dtype)
         cached = {tuning.boundary.name: tuning.boundary for tuning in tunings if tuning.boundary is not None}
         kept = int(kept_rows * sum(kept_numbers(layer, anatomy, work.mean_units) for layer in cached.values()))
+    correction = correction_by(history)
     return Plan(
         object="plan",
         method=spec.method.type,
@@ -104,7 +109,8 @@ def make_plan(
         rows=rows,
         dtype=work.dtype,
         batch_tokens=work.batch_tokens,
-        estimate=estimated,
+        estimate=corrected(estimated, correction),
+        correction=correction,
         warnings=[
             *_row_warnings(rows, first, profile, spec.evaluation),
             *_text_warnings(spec, first, max_tokens),
