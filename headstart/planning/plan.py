@@ -9,7 +9,7 @@ from typing import Literal
 from headstart.errors import invalid_field, quote
 from headstart.planning.classes import check_classes, lookalikes, ordered_classes, smallest_class
 from headstart.planning.columns import TaskColumns, label_counts, split_counts, task_columns
-from headstart.planning.estimates import CHARS_PER_TOKEN, Work, estimate, kept_in, kept_numbers, mean_units, pooled_width
+from headstart.planning.estimates import AUTO_BATCH, CHARS_PER_TOKEN, Work, estimate, kept_in, kept_numbers, mean_units, pooled_width
 from headstart.planning.heads import check_class_weights, check_head, check_rows, head_warnings
 from headstart.planning.history import corrected, correction_by
 from headstart.planning.layers import resolve_layer
@@ -79,6 +79,7 @@ def make_plan(
         width=width,
         classes=sum(len(task.classes) for task in tasks),
         dtype=spec.training.dtype,
+        head_steps=_head_steps(spec, rows.train),
     )
     sizes = {
         "head_parameters": sum(task.head_parameters for task in tasks),
@@ -90,7 +91,7 @@ def make_plan(
         kept_dtype: DType = "float32"  # one vector a row is small, and a solver asks for more than 8 bits of it
         kept = kept_rows * work.width
     else:
-        tunings = _tunings(cut.steps, anatomy, spec.training.epochs)
+        tunings = _tunings(cut.steps, anatomy, spec)
         estimated = estimate_tuning(work, tunings, anatomy, hardware, **sizes)
         kept_dtype = kept_in(hardware, work.dtype)
         cached = {tuning.boundary.name: tuning.boundary for tuning in tunings if tuning.boundary is not None}
@@ -145,11 +146,21 @@ def _cut(spec: JobSpec, anatomy: Anatomy) -> _Cut:
     return _Cut(steps[-1].selection.boundary, top, steps)
 
 
-def _tunings(steps: Sequence[Step], anatomy: Anatomy, epochs: int) -> list[Tuning]:
-    return [
-        Tuning(None if step.selection.boundary == INPUT else anatomy.layer(step.selection.boundary), step.selection.parameters, len(span))
-        for step, span in zip(steps, spans([step.epoch for step in steps], epochs), strict=True)
-    ]
+def _tunings(steps: Sequence[Step], anatomy: Anatomy, spec: JobSpec) -> list[Tuning]:
+    sparing = not isinstance(spec.method, FineTuning)
+    made = []
+    for step, span in zip(steps, spans([step.epoch for step in steps], spec.training.epochs), strict=True):
+        chosen = step.selection
+        boundary = None if chosen.boundary == INPUT else anatomy.layer(chosen.boundary)
+        made.append(Tuning(boundary, chosen.parameters, len(span), sparing))
+    return made
+
+
+def _head_steps(spec: JobSpec, train_rows: int) -> int:
+    if not spec.method.head.stepped:
+        return 0
+    size = AUTO_BATCH if spec.training.batch_size == "auto" else spec.training.batch_size
+    return spec.training.epochs * -(-train_rows // size)
 
 
 def _trainable(cut: _Cut) -> Trainable:
