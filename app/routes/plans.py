@@ -10,9 +10,10 @@ from app.openapi import problems
 from app.requests import StrictRoute
 from app.services import Services
 from headstart.planning.plan import make_plan
+from headstart.specs.history import kind_of
 from headstart.specs.jobs import JobSpec
 from headstart.specs.plans import Plan
-from headstart.store import backbones, datasets, origins, workers
+from headstart.store import backbones, datasets, history, origins, workers
 from headstart.store.origins import Origin
 from headstart.store.tables import Dataset
 
@@ -38,5 +39,6 @@ def planned(session: Session, workspace: str, spec: JobSpec, services: Services)
         workers.newest_hardware(session),
         parent=origin.name,
         cache_budget_bytes=services.settings.cache_bytes,
+        history=history.jobs_like(session, workspace, kind_of(spec.method, spec.tasks[0].type)),
     )
     return plan, dataset, origin

@@ -25,15 +25,34 @@ SECONDS_UNKNOWN = 5.0
 FALLBACK_RATE = 5e10
 """Floating-point operations a second, for a machine that was not measured: a few cores of any kind."""
 
-USE = 0.6
-"""Share of the measured matrix rate that a whole prefix reaches: norms, softmax and gathers are not products."""
+USE = 0.44
+"""Share of the measured matrix rate that a whole prefix reaches: norms, softmax and gathers are not products.
+
+Measured: MiniLM on 10,000 film reviews, two cores, bfloat16 (benchmarks/RESULTS.md, the first of two jobs).
+"""
 
 LEAST_SPEEDUP = 1.15
 """`auto` takes 16 bits where they are so many times as fast; the worker measures it on the job's own rows."""
 
-READ_BYTES_PER_SECOND = 1e9
+PREPARING_SECONDS = 0.4
+"""Before the first row goes through: reading the table, the split, measuring the dtype. Measured with the above."""
+
+START_SECONDS = 0.01
 SOLVER_STEPS = 60
-START_SECONDS = 0.1
+SOLVER_BYTES_PER_SECOND = 1e10
+"""A solver reads all features twice in a step, more bytes than products. Measured: 0.13 s for 7,000 rows of 384 numbers."""
+
+AUTO_BATCH = 32
+HEAD_STEP_SECONDS = 5e-4
+"""Of a step of a head alone, small products aside. Measured: 0.07 to 0.14 s for 100 to 250 steps, one thread."""
+
+SCORED_SECONDS = 1e-5
+"""Of a row that is scored and counted. Measured: 0.03 s for 3,000 rows."""
+
+PROCESS_BYTES = 1_100_000_000
+"""Of a worker's child before its backbone: `actual` is of the whole process. Measured: 0.9 GB once torch and transformers are imported, 1.05 to
+1.1 GB beyond parameters and features in the first job."""
+
 MANIFEST_BYTES = 4_096
 
 DTypeChoice = Literal["auto", "float32", "bfloat16", "float16"]
@@ -50,6 +69,8 @@ class Work:
     width: int
     classes: int
     dtype: DTypeChoice
+    head_steps: int
+    """Of a head on features that stay as they are; 0: it is solved."""
 
 
 def mean_units(columns: Sequence[ColumnProfile], anatomy: Anatomy, max_tokens: int | None) -> float:
@@ -97,15 +118,22 @@ def estimate(work: Work, anatomy: Anatomy, hardware: Hardware | None, *, head_pa
     kept = work.rows.train + work.rows.validation + work.rows.test
     prefix = kept * work.mean_units * prefix_flops(work.boundary, anatomy)
     head = 2.0 * work.width * work.classes
-    exact_rate = rate_of(hardware, "float32")
     scored = work.rows.validation + work.rows.test
     return Estimate(
-        preparing_seconds=rounded(START_SECONDS + anatomy.bytes / READ_BYTES_PER_SECOND + prefix / (USE * rate_of(hardware, work.dtype))),
-        training_seconds=rounded(START_SECONDS + 3 * SOLVER_STEPS * work.rows.train * head / exact_rate),
-        evaluating_seconds=rounded(START_SECONDS + scored * head / exact_rate),
+        preparing_seconds=rounded(PREPARING_SECONDS + prefix / (USE * rate_of(hardware, work.dtype))),
+        training_seconds=rounded(START_SECONDS + _head_seconds(work, head / rate_of(hardware, "float32"))),
+        evaluating_seconds=rounded(START_SECONDS + scored * SCORED_SECONDS),
         peak_memory_bytes=_memory(work, anatomy, kept),
         artifact_bytes=head_parameters * 4 + label_bytes + MANIFEST_BYTES,
     )
+
+
+def _head_seconds(work: Work, row_seconds: float) -> float:
+    """Time of the head alone, whose products take so long for a row; forward and backward are three times that."""
+    if work.head_steps:
+        return work.head_steps * (HEAD_STEP_SECONDS + 3 * AUTO_BATCH * row_seconds)
+    read = 2 * 4 * work.width / SOLVER_BYTES_PER_SECOND
+    return SOLVER_STEPS * work.rows.train * (read + 3 * row_seconds)
 
 
 def prefix_flops(boundary: Layer, anatomy: Anatomy) -> float:
@@ -137,7 +165,7 @@ def _memory(work: Work, anatomy: Anatomy, rows: int) -> int:
     per_place = max(kept_numbers(layer, anatomy, work.mean_units) for layer in anatomy.layers) / places_of(anatomy, work.mean_units)
     batch = int(work.batch_tokens * per_place * 4 * 16)
     features = rows * work.width * 4
-    return parameters + batch + 2 * features  # once as cached, once as the solver's own copy
+    return PROCESS_BYTES + parameters + batch + 2 * features  # once as cached, once as the solver's own copy
 
 
 def rounded(value: float) -> float:

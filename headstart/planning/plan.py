@@ -9,8 +9,9 @@ from typing import Literal
 from headstart.errors import invalid_field, quote
 from headstart.planning.classes import check_classes, lookalikes, ordered_classes, smallest_class
 from headstart.planning.columns import TaskColumns, label_counts, split_counts, task_columns
-from headstart.planning.estimates import CHARS_PER_TOKEN, Work, estimate, kept_in, kept_numbers, mean_units, pooled_width
+from headstart.planning.estimates import AUTO_BATCH, CHARS_PER_TOKEN, Work, estimate, kept_in, kept_numbers, mean_units, pooled_width
 from headstart.planning.heads import check_class_weights, check_head, check_rows, head_warnings
+from headstart.planning.history import corrected, correction_by
 from headstart.planning.layers import resolve_layer
 from headstart.planning.schedule import Step, spans, steps_of
 from headstart.planning.splits import carve_validation, counts_for_class
@@ -19,6 +20,7 @@ from headstart.planning.tuning import Tuning, estimate_tuning
 from headstart.specs.backbones import Anatomy, Layer, TextInput
 from headstart.specs.datasets import DatasetProfile
 from headstart.specs.fields import DType
+from headstart.specs.history import PastJob
 from headstart.specs.jobs import Evaluation, FeatureExtraction, FineTuning, JobSpec
 from headstart.specs.plans import FEATURE_BYTES, INPUT, CachePlan, Hardware, Plan, PlanWarning, RowsPlan, TaskPlan, Trainable
 
@@ -43,11 +45,13 @@ def make_plan(
     *,
     parent: str | None = None,
     cache_budget_bytes: int,
+    history: Sequence[PastJob] = (),
 ) -> Plan:
     """The plan of a job.
 
     Args:
         parent: the model that stands in for the backbone; it has the same anatomy.
+        history: jobs of the same kind, by which the estimate is corrected.
 
     Rows are exact when no row lacks an input and validation is not carved out of the user's own train rows; else it is not
     known which labels are meant, and the numbers of train, validation and test are in proportion.
@@ -75,6 +79,7 @@ def make_plan(
         width=width,
         classes=sum(len(task.classes) for task in tasks),
         dtype=spec.training.dtype,
+        head_steps=_head_steps(spec, rows.train),
     )
     sizes = {
         "head_parameters": sum(task.head_parameters for task in tasks),
@@ -86,11 +91,12 @@ def make_plan(
         kept_dtype: DType = "float32"  # one vector a row is small, and a solver asks for more than 8 bits of it
         kept = kept_rows * work.width
     else:
-        tunings = _tunings(cut.steps, anatomy, spec.training.epochs)
+        tunings = _tunings(cut.steps, anatomy, spec)
         estimated = estimate_tuning(work, tunings, anatomy, hardware, **sizes)
         kept_dtype = kept_in(hardware, work.dtype)
         cached = {tuning.boundary.name: tuning.boundary for tuning in tunings if tuning.boundary is not None}
         kept = int(kept_rows * sum(kept_numbers(layer, anatomy, work.mean_units) for layer in cached.values()))
+    correction = correction_by(history)
     return Plan(
         object="plan",
         method=spec.method.type,
@@ -104,7 +110,8 @@ def make_plan(
         rows=rows,
         dtype=work.dtype,
         batch_tokens=work.batch_tokens,
-        estimate=estimated,
+        estimate=corrected(estimated, correction),
+        correction=correction,
         warnings=[
             *_row_warnings(rows, first, profile, spec.evaluation),
             *_text_warnings(spec, first, max_tokens),
@@ -139,11 +146,21 @@ def _cut(spec: JobSpec, anatomy: Anatomy) -> _Cut:
     return _Cut(steps[-1].selection.boundary, top, steps)
 
 
-def _tunings(steps: Sequence[Step], anatomy: Anatomy, epochs: int) -> list[Tuning]:
-    return [
-        Tuning(None if step.selection.boundary == INPUT else anatomy.layer(step.selection.boundary), step.selection.parameters, len(span))
-        for step, span in zip(steps, spans([step.epoch for step in steps], epochs), strict=True)
-    ]
+def _tunings(steps: Sequence[Step], anatomy: Anatomy, spec: JobSpec) -> list[Tuning]:
+    sparing = not isinstance(spec.method, FineTuning)
+    made = []
+    for step, span in zip(steps, spans([step.epoch for step in steps], spec.training.epochs), strict=True):
+        chosen = step.selection
+        boundary = None if chosen.boundary == INPUT else anatomy.layer(chosen.boundary)
+        made.append(Tuning(boundary, chosen.parameters, len(span), sparing))
+    return made
+
+
+def _head_steps(spec: JobSpec, train_rows: int) -> int:
+    if not spec.method.head.stepped:
+        return 0
+    size = AUTO_BATCH if spec.training.batch_size == "auto" else spec.training.batch_size
+    return spec.training.epochs * -(-train_rows // size)
 
 
 def _trainable(cut: _Cut) -> Trainable:

@@ -82,6 +82,15 @@ class Estimate(View):
     artifact_bytes: int
 
 
+class Correction(View):
+    """By what an estimate was multiplied: how far earlier jobs of the workspace that learn alike were off. Divide to get what it was before."""
+
+    jobs: int = Field(description="How many they were.", examples=[12])
+    preparing: float = Field(description="Of `preparing_seconds`; 1 while too few computed their rows anew.", examples=[1.12])
+    training: float = Field(description="Of `training_seconds`.", examples=[0.9])
+    memory: float = Field(description="Of `peak_memory_bytes`.", examples=[1.04])
+
+
 class PlanWarning(View):
     code: str
     pointer: str | None
@@ -109,7 +118,10 @@ class Plan(View):
         description="`auto`: the worker takes 16 bits where it measures them to be faster and to agree with float32; the report says which."
     )
     batch_tokens: int = Field(description="Most tokens in one batch, padding included.", examples=[4096])
-    estimate: Estimate
+    estimate: Estimate = Field(description="As corrected.")
+    correction: Correction | None = Field(
+        default=None, description="From earlier jobs; null while there are fewer than three like this one."
+    )
     warnings: list[PlanWarning]
 
 
