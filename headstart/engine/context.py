@@ -64,12 +64,18 @@ class Context:
         return not isinstance(self.spec.method, FeatureExtraction) or self.spec.method.head.stepped
 
     @property
+    def fresh(self) -> bool:
+        """Whether every epoch sees other pixels, so that nothing f gives for a training row is ever needed again."""
+        augmentation = self.spec.training.augmentation
+        return augmentation is not None and augmentation.views is None
+
+    @property
     def features_share(self) -> float:
         """Part of the progress bar that goes by before training begins."""
         if not self.stepped:
             return 0.9
         boundaries = {self.plan.boundary, *(phase.boundary for phase in self.plan.phases)}
-        return 0.0 if boundaries == {INPUT} else FEATURES_SHARE
+        return 0.0 if self.fresh or boundaries == {INPUT} else FEATURES_SHARE
 
     def warn(self, code: str, message: str) -> None:
         self.reporter.event("warning", {"code": code, "message": message})

@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-Example = str | tuple[str, str] | bytes
-"""A text, a pair of texts, or an encoded image or recording."""
+
+@dataclass(frozen=True, slots=True)
+class Varied:
+    """An encoded image, and what chance makes of it.
+
+    Attributes:
+        key: 32 bytes that say which image, transforms, seed and view these are.
+    """
+
+    content: bytes
+    key: bytes
+    alter: Callable[[Image.Image, bytes], Image.Image]
+
+    def altered(self, image: Image.Image) -> Image.Image:
+        """`image`, which is `content` decoded, as this view shows it."""
+        return self.alter(image, self.key)
+
+
+Example = str | tuple[str, str] | bytes | Varied
+"""A text, a pair of texts, an encoded image or recording, or an image that chance has changed."""
 
 
 class Picked(Sequence[Any]):
@@ -53,6 +73,8 @@ class Paired(Sequence[Any]):
 
 def digest(example: Example) -> bytes:
     """sha256 of an example's kind and content."""
+    if isinstance(example, Varied):
+        return example.key
     if isinstance(example, bytes):
         return hashlib.sha256(b"file\0" + example).digest()
     if isinstance(example, str):

@@ -110,6 +110,28 @@ def extract(
     return Features(values, rows_computed, len(examples) - rows_computed, units_computed, clock() - started)
 
 
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """Features that nobody keeps: computed whenever they are asked for, by the number of an example."""
+
+    prefix: Prefix
+    preprocessor: Preprocessor
+    examples: Sequence[Example]
+    limit: int | None
+    batch_tokens: int
+    halved: Halved
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Floats:
+        """[N, D] of these examples, in this order."""
+        encoded = self.preprocessor.encode(Picked(self.examples, rows), self.limit)
+        alike, places = self.preprocessor.alike, np.arange(len(rows))
+        parts = computed_parts(self.prefix, encoded, places, self.batch_tokens, alike=alike, halved=self.halved)
+        return gathered(parts, len(rows))
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+
 def gathered(parts: Iterable[tuple[NDArray[np.int64], Floats]], rows: int) -> Floats:
     """[N, D] of what `computed_parts` gives, in the order of the rows."""
     values = np.empty((rows, 0), np.float32)

@@ -17,6 +17,7 @@ from headstart.engine.preparing import Prepared
 from headstart.engine.sources import PooledSource
 from headstart.engine.splits import Split
 from headstart.engine.training import Recipe, Trained, embed_all, train
+from headstart.engine.views import Views
 from headstart.planning.schedule import rate_scales, spans
 from headstart.specs.jobs import LEARNING_RATES, FineTuning
 
@@ -31,13 +32,15 @@ class Learnt:
     epoch: int
 
 
-def learn(context: Context, phases: Sequence[Prepared], targets: NDArray[np.int64], split: Split) -> Learnt:
+def learn(context: Context, phases: Sequence[Prepared], targets: NDArray[np.int64], split: Split, views: Views) -> Learnt:
     """Fit on the training rows; the validation rows choose among strengths or epochs; the test rows are not looked at.
 
     Args:
         phases: what each phase of the epochs starts from, one unless there is a schedule; the last is left as the model now is.
+        views: of the training rows.
     """
-    fitting = _Fitting(context, targets, split, objective_of(context.spec.training, context.plan.tasks[0].classes, targets[split.train]))
+    objective = objective_of(context.spec.training, context.plan.tasks[0].classes, targets[split.train])
+    fitting = _Fitting(context, targets, split, views, objective)
     if not context.stepped:
         return Learnt(fitting.at_once(phases[0]), {}, 1, 1)
     trained = fitting.by_steps(phases)
@@ -57,6 +60,7 @@ class _Fitting:
     context: Context
     targets: NDArray[np.int64]  # [N], of all rows
     split: Split
+    views: Views
     objective: Objective
 
     def at_once(self, prepared: Prepared) -> HeadTensors:
@@ -65,11 +69,11 @@ class _Fitting:
         fit = HEADS[head.type].fit
         assert fit is not None  # noqa: S101 - else the spec's class says that it is stepped
         parts = [
-            LabelledRows(features_of(self.context, prepared, rows), self.targets[rows])
-            for rows in (self.split.train, self.split.validation)
+            LabelledRows(features_of(self.context, prepared, places), self.targets[self.views.row(places)])
+            for places in (self.views.every(), self.split.validation)
         ]
         how = "solved" if head.has_loss else "computed"
-        self.context.reporter.log(f"A {head.type} head is {how} on {len(self.split.train):,} rows.")
+        self.context.reporter.log(f"A {head.type} head is {how} on {len(parts[0].targets):,} rows.")
         return fit(head, Given(parts[0], parts[1], len(self.context.plan.tasks[0].classes), self.objective, self._tick))
 
     def by_steps(self, phases: Sequence[Prepared]) -> Trained:
@@ -95,6 +99,7 @@ class _Fitting:
                 options,
                 recipe,
                 told=told,
+                views=self.views,
                 epochs=epochs,
                 before=best,
             )
@@ -118,7 +123,7 @@ class _Fitting:
         return self._head_first(prepared, random, epochs) if epochs else random
 
     def _head_first(self, prepared: Prepared, start: HeadTensors, epochs: int) -> HeadTensors:
-        """The head alone, on the features as they are; each row goes through the backbone once."""
+        """The head alone, on the features as they are; each row goes through the backbone once, in one of its views."""
         rows = np.concatenate([self.split.train, self.split.validation])
         source = PooledSource(features_of(self.context, prepared, rows))
         train_rows, validation_rows = np.split(np.arange(len(rows)), [len(self.split.train)])

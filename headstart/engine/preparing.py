@@ -16,14 +16,17 @@ from headstart.engine.backbones.loading import random_module
 from headstart.engine.cache import CacheKey, FeatureCache
 from headstart.engine.context import Context
 from headstart.engine.examples import Example, digests
-from headstart.engine.features import Features, Halved, extract
+from headstart.engine.features import Features, Halved, Recomputed, extract
+from headstart.engine.inputs.augmenting import Augmenter
 from headstart.engine.precision import Precision, choose, device_class, measure_prefix, measured_once
 from headstart.engine.prefix import DTYPES, Prefix
 from headstart.engine.rows import Rows, read_rows
 from headstart.engine.sources import PooledSource, SuffixSource
 from headstart.engine.splits import Split, assign
 from headstart.engine.suffix import cut_of, make_suffix
+from headstart.engine.views import Viewed, Views
 from headstart.errors import quote
+from headstart.specs.backbones import ImageInput
 from headstart.specs.plans import FEATURE_BYTES, INPUT
 
 _UNITS = {"text": "tokens", "image": "patches of 16 × 16", "audio": "fiftieths of a second"}
@@ -69,6 +72,17 @@ def _warn_of_twins(context: Context, rows: Rows, split: Split) -> None:
         context.warn("duplicate_inputs", message)
 
 
+def seen_by_training(context: Context, examples: Sequence[Example], split: Split) -> tuple[Views, Sequence[Example]]:
+    """The views of the training rows, and the example at each of their places."""
+    training, spec = context.spec.training, context.backbone.anatomy.input
+    if training.augmentation is None or not isinstance(spec, ImageInput):
+        return Views(len(examples), split.train), examples
+    views = Views(len(examples), split.train, training.augmentation.views or training.epochs)
+    how = "every epoch sees other views" if context.fresh else f"{views.count:,} fixed views of each"
+    context.reporter.log(f"Training rows are augmented: {how}.")
+    return views, Viewed(examples, views, Augmenter(training.augmentation, spec, training.seed))  # type: ignore[arg-type] # images
+
+
 def choose_precision(context: Context, examples: Sequence[Example]) -> Precision:
     module, pooling = context.backbone.module, context.spec.method.pooling
     about = {
@@ -97,8 +111,12 @@ def choose_precision(context: Context, examples: Sequence[Example]) -> Precision
 
 
 def pooled_features(context: Context, examples: Sequence[Example], precision: Precision) -> Prepared:
-    """Nothing of the backbone learns: one vector for each example, once."""
+    """Nothing of the backbone learns: one vector for each example, once, unless every epoch sees others."""
     prefix = Prefix(context.backbone.module, [context.layer], context.spec.method.pooling, precision.dtype)
+    if context.fresh:
+        preprocessor, budget = context.backbone.preprocessor, context.plan.batch_tokens
+        context.reporter.log(f"Features are computed anew for each batch: {context.plan.cache.reason}.")
+        return Prepared(PooledSource(Recomputed(prefix, preprocessor, examples, context.limit, budget, _halved(context))), 0, 0, 0.0)
     cache = _cache(context, prefix, context.spec.method.pooling, "float32")
     features = extract(
         prefix,
@@ -135,7 +153,8 @@ def suffix_source(context: Context, examples: Sequence[Example], precision: Prec
         prefix = Prefix(backbone.module, [backbone.anatomy.layer(plan.boundary)], None, precision.dtype)
         cache = _cache(context, prefix, None, precision.storage)
         if cache is None:
-            context.reporter.log("Features are computed anew for each batch: they would not fit the budget of the cache.")
+            reason = context.plan.cache.reason if context.fresh else "they would not fit the budget of the cache"
+            context.reporter.log(f"Features are computed anew for each batch: {reason}.")
             feeder = RecomputingFeeder(prefix, encoded)
         else:
             found = extract_activations(

@@ -25,7 +25,7 @@ from headstart.engine.learning import Learnt, features_of, learn
 from headstart.engine.memory import forget_peak, peak_bytes
 from headstart.engine.phases import prepare_phases
 from headstart.engine.precision import Precision
-from headstart.engine.preparing import Prepared, choose_precision, pooled_features, read, suffix_source
+from headstart.engine.preparing import Prepared, choose_precision, pooled_features, read, seen_by_training, suffix_source
 from headstart.engine.rows import check_table
 from headstart.engine.splits import Split
 from headstart.engine.tasks import TASKS
@@ -103,9 +103,10 @@ def run_job(
         rows, split = read(context, table_path)
         precision = choose_precision(context, rows.examples)
         prepare = pooled_features if isinstance(spec.method, FeatureExtraction) else suffix_source
-        phases = prepare_phases(context, prepare, rows.examples, precision)
+        views, examples = seen_by_training(context, rows.examples, split)
+        phases = prepare_phases(context, prepare, examples, precision)
         stages.enter(JobStatus.TRAINING)
-        learnt = learn(context, phases, rows.targets, split)
+        learnt = learn(context, phases, rows.targets, split, views)
         done = {
             "step": learnt.steps,
             "steps": learnt.steps,

@@ -21,6 +21,13 @@ from headstart.specs.jobs import Training
 Rows = NDArray[np.int64]
 
 
+class Vectors(Protocol):
+    """Pooled features by row number: an array [N, D], or what computes them."""
+
+    def __getitem__(self, rows: Rows) -> NDArray[np.float32]: ...
+    def __len__(self) -> int: ...
+
+
 class Source(Protocol):
     """Where pooled vectors come from, and what of it learns."""
 
@@ -61,16 +68,16 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class PooledSource:
-    """Features that are there: only the head learns."""
+    """Features that are there, or computed when asked for: only the head learns."""
 
-    values: NDArray[np.float32]  # [N, D]
+    values: Vectors
     parameters: dict[str, nn.Parameter] = field(default_factory=dict)
     tables: frozenset[str] = frozenset()
     alike: bool = False
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        return np.ones(len(self.values), np.int64)
+        return np.broadcast_to(np.int64(1), len(self.values))
 
     def embed(self, rows: Rows) -> Tensor:
         return torch.from_numpy(self.values[rows])

@@ -21,6 +21,7 @@ from headstart.engine.heads.linear import log_loss
 from headstart.engine.losses import Objective
 from headstart.engine.optimizers import Optimiser, Rates
 from headstart.engine.sources import Rows, Source
+from headstart.engine.views import Views
 from headstart.errors import EngineFault
 from headstart.specs.jobs import Training
 
@@ -75,6 +76,7 @@ def train(
     recipe: Recipe,
     *,
     told: Told,
+    views: Views | None = None,
     epochs: range | None = None,
     before: Trained | None = None,
 ) -> Trained:
@@ -86,14 +88,15 @@ def train(
         head: where the head starts; not changed.
         targets: class numbers of all rows, [N].
         options: `epochs`, `optimizer`, `weight_decay`, `warmup`, `batch_size`, `clip_norm`, `patience` and `seed` are used.
+        views: of `train_rows`; None: they are as they are.
         epochs: those of this phase, counted from 1; None: all. The learning rate rises and falls within them.
         before: the state to begin with, when an earlier phase led to it; it is what is kept if no epoch is better.
 
     Raises:
         EngineFault: `diverged` in the first epoch; `out_of_memory` when one row alone does not fit.
     """
-    loop = _Loop(source, head, targets, options, recipe, told)
-    return loop.run(train_rows, validation_rows, epochs or range(1, options.epochs + 1), before)
+    loop = _Loop(source, head, targets, views or Views(len(targets), train_rows), options, recipe, told)
+    return loop.run(validation_rows, epochs or range(1, options.epochs + 1), before)
 
 
 def embed_all(
@@ -122,22 +125,23 @@ class _Loop:
         source: Source,
         head: stepped.Tensors,
         targets: NDArray[np.int64],
+        views: Views,
         options: Training,
         recipe: Recipe,
         told: Told,
     ) -> None:
         self._source, self._targets, self._options, self._told = source, torch.from_numpy(targets), options, told
-        self._recipe = recipe
+        self._views, self._recipe = views, recipe
         self._lengths = source.lengths  # once: it is made anew of all rows each time it is asked for
         self._head = {name: nn.Parameter(torch.from_numpy(value.copy())) for name, value in head.items()}
         self._most_rows = 2**30
 
-    def run(self, train_rows: Rows, validation_rows: Rows, epochs: range, best: Trained | None) -> Trained:
+    def run(self, validation_rows: Rows, epochs: range, best: Trained | None) -> Trained:
         seed = self._options.seed + epochs.start - 1
         torch.manual_seed(seed)  # dropout
         chance = np.random.default_rng(seed)
         size = AUTO_BATCH if self._options.batch_size == "auto" else self._options.batch_size
-        per_epoch = -(-len(train_rows) // size)
+        per_epoch = -(-len(self._views.train) // size)
         steps = per_epoch * self._options.epochs
         parameters = {**self._source.parameters, **{f"head/{name}": parameter for name, parameter in self._head.items()}}
         self._optimiser = Optimiser(parameters, self._source.tables, self._options, self._recipe.rates, per_epoch * len(epochs))
@@ -147,7 +151,7 @@ class _Loop:
         for epoch in epochs:
             self._source.mode(training=True)
             losses = []
-            for batch in _batches(train_rows, self._lengths, size, chance):
+            for batch in _batches(self._views.of_epoch(epoch), self._lengths, size, chance):
                 loss = self._step(batch)
                 step += 1
                 if not np.isfinite(loss):
@@ -195,7 +199,7 @@ class _Loop:
         total = 0.0
         for part in _parts(batch, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
             scores = stepped.forward(self._head, self._source.embed(part), self._recipe.dropout)
-            loss = self._recipe.objective.of(scores.float(), self._targets[part]).sum() / len(batch)
+            loss = self._recipe.objective.of(scores.float(), self._targets[self._views.row(part)]).sum() / len(batch)
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         if np.isfinite(total):

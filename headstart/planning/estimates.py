@@ -69,8 +69,27 @@ class Work:
     width: int
     classes: int
     dtype: DTypeChoice
-    head_steps: int
+    head_steps: int = 0
     """Of a head on features that stay as they are; 0: it is solved."""
+    views: int = 1
+    """Of each training row, through f before training begins; 0: nothing is kept."""
+    passes: int = 0
+    """Of the rows to train and to validate on through f, when nothing is kept."""
+
+    @property
+    def kept_rows(self) -> int:
+        """Times that f runs before training begins, in rows; what it gives is kept."""
+        return self.rows.train * self.views + self.rows.validation + self.rows.test if self.views else 0
+
+    @property
+    def anew_rows(self) -> int:
+        """Times that f runs while training, in rows."""
+        return self.passes * (self.rows.train + self.rows.validation)
+
+    @property
+    def anew_scored(self) -> int:
+        """Rows that f runs on when the model is judged."""
+        return self.rows.validation + self.rows.test if self.passes else 0
 
 
 def mean_units(columns: Sequence[ColumnProfile], anatomy: Anatomy, max_tokens: int | None) -> float:
@@ -114,15 +133,14 @@ def kept_numbers(layer: Layer, anatomy: Anatomy, mean_units: float) -> float:
 
 
 def estimate(work: Work, anatomy: Anatomy, hardware: Hardware | None, *, head_parameters: int, label_bytes: int) -> Estimate:
-    """What the job will take. `evaluating_seconds` holds no backbone time: all rows pass f while preparing."""
-    kept = work.rows.train + work.rows.validation + work.rows.test
-    prefix = kept * work.mean_units * prefix_flops(work.boundary, anatomy)
+    """What the job will take. `evaluating_seconds` holds no backbone time when all rows pass f while preparing."""
+    kept, f_seconds = work.kept_rows, work.mean_units * prefix_flops(work.boundary, anatomy) / (USE * rate_of(hardware, work.dtype))
     head = 2.0 * work.width * work.classes
     scored = work.rows.validation + work.rows.test
     return Estimate(
-        preparing_seconds=rounded(PREPARING_SECONDS + prefix / (USE * rate_of(hardware, work.dtype))),
-        training_seconds=rounded(START_SECONDS + _head_seconds(work, head / rate_of(hardware, "float32"))),
-        evaluating_seconds=rounded(START_SECONDS + scored * SCORED_SECONDS),
+        preparing_seconds=rounded(PREPARING_SECONDS + kept * f_seconds),
+        training_seconds=rounded(START_SECONDS + work.anew_rows * f_seconds + _head_seconds(work, head / rate_of(hardware, "float32"))),
+        evaluating_seconds=rounded(START_SECONDS + work.anew_scored * f_seconds + scored * SCORED_SECONDS),
         peak_memory_bytes=_memory(work, anatomy, kept),
         artifact_bytes=head_parameters * 4 + label_bytes + MANIFEST_BYTES,
     )
@@ -133,7 +151,7 @@ def _head_seconds(work: Work, row_seconds: float) -> float:
     if work.head_steps:
         return work.head_steps * (HEAD_STEP_SECONDS + 3 * AUTO_BATCH * row_seconds)
     read = 2 * 4 * work.width / SOLVER_BYTES_PER_SECOND
-    return SOLVER_STEPS * work.rows.train * (read + 3 * row_seconds)
+    return SOLVER_STEPS * work.rows.train * max(1, work.views) * (read + 3 * row_seconds)
 
 
 def prefix_flops(boundary: Layer, anatomy: Anatomy) -> float:

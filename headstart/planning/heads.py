@@ -63,7 +63,9 @@ def check_rows(spec: JobSpec, train_rows: int) -> None:
 def head_warnings(spec: JobSpec, train_rows: int, width: int) -> Iterable[PlanWarning]:
     """What a user may not expect of a head."""
     if isinstance(spec.method.head, KnnHead):
-        message = f"The model keeps the features of all {train_rows:,} training rows, {4 * train_rows * width:,} bytes."
+        augmentation = spec.training.augmentation
+        views = "" if augmentation is None else ", their views counted"
+        message = f"The model keeps the features of all {train_rows:,} training rows{views}, {4 * train_rows * width:,} bytes."
         yield PlanWarning(code="rows_kept", pointer="/method/head/type", message=message)
 
 

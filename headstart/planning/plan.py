@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headstart.errors import invalid_field, quote
+from headstart.planning.augmentation import check_augmentation, fixed_views, is_fresh, reason_to_keep
 from headstart.planning.classes import check_classes, lookalikes, ordered_classes, smallest_class
 from headstart.planning.columns import TaskColumns, label_counts, split_counts, task_columns
 from headstart.planning.estimates import AUTO_BATCH, CHARS_PER_TOKEN, Work, estimate, kept_in, kept_numbers, mean_units, pooled_width
@@ -62,6 +63,7 @@ def make_plan(
     """
     _check_modality(spec, anatomy)
     check_head(spec)
+    check_augmentation(spec)
     _check_init(spec)
     max_tokens = _max_tokens(spec, anatomy)
     cut = _cut(spec, anatomy)
@@ -70,7 +72,8 @@ def make_plan(
     rows = _rows(spec.evaluation, first, profile)
     check_rows(spec, rows.train)
     width = pooled_width(cut.output, spec.method.pooling, anatomy)
-    tasks = [_task(spec, number, each, width, rows.train) for number, each in enumerate(columns)]
+    fitted = rows.train * max(1, fixed_views(spec))
+    tasks = [_task(spec, number, each, width, fitted) for number, each in enumerate(columns)]
     work = Work(
         rows=rows,
         mean_units=mean_units(first.of_task.inputs, anatomy, max_tokens),
@@ -80,29 +83,30 @@ def make_plan(
         classes=sum(len(task.classes) for task in tasks),
         dtype=spec.training.dtype,
         head_steps=_head_steps(spec, rows.train),
+        views=fixed_views(spec),
+        passes=spec.training.epochs if is_fresh(spec) else 0,
     )
     sizes = {
         "head_parameters": sum(task.head_parameters for task in tasks),
         "label_bytes": sum(len(label.encode()) for task in tasks for label in task.classes),
     }
-    kept_rows = rows.train + rows.validation + rows.test
     if cut.tuned is None:
         estimated = estimate(work, anatomy, hardware, **sizes)
         kept_dtype: DType = "float32"  # one vector a row is small, and a solver asks for more than 8 bits of it
-        kept = kept_rows * work.width
+        kept = work.kept_rows * work.width
     else:
         tunings = _tunings(cut.steps, anatomy, spec)
         estimated = estimate_tuning(work, tunings, anatomy, hardware, **sizes)
         kept_dtype = kept_in(hardware, work.dtype)
         cached = {tuning.boundary.name: tuning.boundary for tuning in tunings if tuning.boundary is not None}
-        kept = int(kept_rows * sum(kept_numbers(layer, anatomy, work.mean_units) for layer in cached.values()))
+        kept = int(work.kept_rows * sum(kept_numbers(layer, anatomy, work.mean_units) for layer in cached.values()))
     correction = correction_by(history)
     return Plan(
         object="plan",
         method=spec.method.type,
         parent=parent,
         boundary=cut.name,
-        cache=_cache(cut.name, kept * FEATURE_BYTES[kept_dtype], kept_dtype, cache_budget_bytes),
+        cache=_cache(spec, cut.name, kept * FEATURE_BYTES[kept_dtype], kept_dtype, cache_budget_bytes),
         trainable=_trainable(cut),
         phases=[step.phase for step in cut.steps] if len(cut.steps) > 1 else [],
         adapter=None if cut.tuned is None else cut.tuned.adapter,
@@ -116,7 +120,7 @@ def make_plan(
             *_row_warnings(rows, first, profile, spec.evaluation),
             *_text_warnings(spec, first, max_tokens),
             *_label_warnings(columns),
-            *head_warnings(spec, rows.train, work.width),
+            *head_warnings(spec, fitted, work.width),
             *(() if cut.tuned is None else cut.tuned.warnings),
         ],
     )
@@ -261,12 +265,14 @@ def _without_missing(train: int, validation: int, test: int, columns: _Columns, 
     return RowsPlan(train=train, validation=validation, test=test, dropped=profile.rows - train - validation - test)
 
 
-def _cache(boundary: str, size: int, dtype: DType, budget: int) -> CachePlan:
+def _cache(spec: JobSpec, boundary: str, size: int, dtype: DType, budget: int) -> CachePlan:
     mode: Literal["cached", "recomputed"] = "recomputed"
-    if boundary == INPUT and not size:
+    if is_fresh(spec):
+        reason = "each epoch sees other pixels"
+    elif boundary == INPUT and not size:
         reason = "training starts at the input: nothing below it stays the same"
     elif size <= budget:
-        mode, reason = "cached", "fits the budget"
+        mode, reason = "cached", reason_to_keep(spec)
     else:
         reason = f"needs {size:,} bytes, and the budget is {budget:,}"
     return CachePlan(mode=mode, reason=reason, bytes=size, dtype=dtype, hit_fraction=0.0)

@@ -48,14 +48,18 @@ def estimate_tuning(
     passes = sum(tuning.epochs * each for tuning, each in zip(tunings, above, strict=True))
     rate = rate_of(hardware, work.dtype)
     rows = work.rows
-    units = (rows.train + rows.validation + rows.test) * work.mean_units
+    units = work.kept_rows * work.mean_units
+    anew = 0.0
+    if work.passes:  # in each phase as often as it has epochs
+        anew = (rows.train + rows.validation) * sum(tuning.epochs * each for tuning, each in zip(tunings, below, strict=True))
+    judged = (rows.validation + rows.test) * above[-1] + work.anew_scored * below[-1]
     backward = SPARING_BACKWARD if tunings[-1].sparing else BACKWARD
     steps = rows.train * work.mean_units * backward * passes / (STEP_USE * rate)
     looks = rows.validation * work.mean_units * passes / (USE * rate)
     return Estimate(
         preparing_seconds=rounded(PREPARING_SECONDS + units * sum(below) / (USE * rate)),
-        training_seconds=rounded(START_SECONDS + steps + looks),
-        evaluating_seconds=rounded(START_SECONDS + (rows.validation + rows.test) * work.mean_units * above[-1] / (USE * rate)),
+        training_seconds=rounded(START_SECONDS + steps + looks + anew * work.mean_units / (USE * rate)),
+        evaluating_seconds=rounded(START_SECONDS + judged * work.mean_units / (USE * rate)),
         peak_memory_bytes=whole.peak_memory_bytes + STATE * 4 * tunings[-1].parameters,
         artifact_bytes=whole.artifact_bytes + 4 * tunings[-1].parameters,
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from headstart.specs.augmentation import Augmentation
 from headstart.specs.fields import MAX_INT, ColumnName, Input, Moment, Name, Reference, View
 from headstart.specs.heads import Head, LinearHead
 from headstart.specs.plans import Estimate, Plan
@@ -184,7 +185,8 @@ ClassWeight = Annotated[float, Field(ge=1e-3, le=1e6)]
 
 
 class Training(Input):
-    """How to optimise by steps. Of these a head that is solved uses `seed`, `max_tokens`, `dtype`, `class_weights` and `label_smoothing` alone."""
+    """How to optimise by steps. Of these a head that is solved uses `seed`, `max_tokens`, `dtype`, `class_weights`,
+    `label_smoothing` and `augmentation` alone."""
 
     epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the training rows.")
     learning_rate: float | None = Field(
@@ -208,6 +210,7 @@ class Training(Input):
         "many rows they have.",
         examples=[{"neg": 2.0}],
     )
+    augmentation: Augmentation | None = Field(default=None, description="Of images: what chance changes in the training rows.")
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Fixes the split and everything random.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="Of the frozen prefix; auto: measured.")
 

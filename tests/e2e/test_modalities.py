@@ -42,7 +42,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def table_of(modality: str) -> tuple[Path, dict[str, str]]:
     """The file of a modality's dataset, and its column types."""
     files = {
-        "text": (default_assets_root() / "data" / "tweets.csv", {"label": "category"}),
+        "text": (default_assets_root() / "data" / "tweets-polar.csv", {"label": "category"}),
         "image": (SHARED / "trashnet_mini" / "trashnet_mini.zip", {"label": "category"}),
         "audio": (SHARED / "fsdd" / "fsdd.zip", {"digit": "category"}),
     }

@@ -21,6 +21,7 @@ from headstart.engine.backbones.loading import Backbone, load_backbone
 from headstart.engine.run import JobOutcome, run_job
 from headstart.errors import Unavailable
 from headstart.planning.plan import make_plan
+from headstart.specs.datasets import ColumnType
 from headstart.specs.jobs import JobSpec, JobStatus, LogLevel
 from headstart.specs.plans import Plan
 from tests.engine.tiny import make_tiny_backbone
@@ -111,6 +112,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cache_root = folder / "cache"
+        self.types: dict[str, ColumnType] = {"label": "category"}
         self.jobs = 0
 
     def table(self, rows: Sequence[Sequence[str]], header: Sequence[str] = ("text", "label")) -> tuple[Path, Any]:
@@ -119,7 +121,7 @@ class World:
         with open(source, "w", newline="") as file:
             csv.writer(file).writerows([header, *rows])
         target = self.folder / f"table-{self.jobs}.arrow"
-        return target, read_dataset(source, target, format="csv", types={"label": "category"}, limits=ReadLimits())
+        return target, read_dataset(source, target, format="csv", types=self.types, limits=ReadLimits())
 
     def run(
         self,

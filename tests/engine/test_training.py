@@ -291,7 +291,9 @@ def test_best_epoch_is_kept_and_patience_stops():
 
 def test_loss_that_is_not_finite_in_the_first_epoch_is_diverged_in_words():
     source, targets = clusters()
-    source.values[0] = np.inf
+    values = source.values[np.arange(len(source.values))]
+    values[0] = np.inf
+    source = PooledSource(values)
     with pytest.raises(EngineFault) as fault:
         fit(source, targets, Told(), epochs=2)
     assert fault.value.code == "diverged"

@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from headstart.data.images import open_image
+from headstart.engine.examples import Varied
 from headstart.engine.inputs import Batch
 from headstart.errors import BadInput, EngineFault
 from headstart.specs.backbones import ImageInput, Modality
@@ -45,15 +46,16 @@ _decoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "images")
 class EncodedImages:
     """Images as they were given: each is decoded when its batch is made."""
 
-    examples: Sequence[bytes]
+    examples: Sequence[bytes | Varied]
     name: str
     size: tuple[int, int]
-    pixels: Callable[[bytes], NDArray[np.float32]]  # [3, H, W]
+    pixels: Callable[[bytes | Varied], NDArray[np.float32]]  # [3, H, W]
 
     @property
     def lengths(self) -> NDArray[np.int64]:
         height, width = self.size
-        return np.full(len(self.examples), max(1, height * width // _PATCH), np.int64)
+        length = np.int64(max(1, height * width // _PATCH))
+        return np.broadcast_to(length, len(self.examples))  # one number, however many there are
 
     @property
     def cut(self) -> list[bool]:
@@ -89,7 +91,7 @@ class ImagePreprocessor:
         content = {"format": _FORMAT, "name": self._name, "spec": self._spec.model_dump(mode="json")}
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
-    def encode(self, examples: Sequence[bytes], limit: int | None) -> EncodedImages:  # noqa: ARG002 (an image has no length)
+    def encode(self, examples: Sequence[bytes | Varied], limit: int | None) -> EncodedImages:  # noqa: ARG002 (an image has no length)
         return EncodedImages(examples, self._name, self._spec.size, self._pixels)
 
     def sample(self, length: int, rows: int, seed: int) -> Batch:  # noqa: ARG002 (an image has no length)
@@ -97,16 +99,18 @@ class ImagePreprocessor:
         made: Tensor = (pixels - torch.from_numpy(self._mean)) / torch.from_numpy(self._std)
         return Batch({self._name: made}, None)
 
-    def _pixels(self, content: bytes) -> NDArray[np.float32]:
+    def _pixels(self, example: bytes | Varied) -> NDArray[np.float32]:
         """[3, H, W].
 
         Raises:
             EngineFault: `bad_data`.
         """
         try:
-            image = open_image(content)
+            image = open_image(example.content if isinstance(example, Varied) else example)
         except BadInput as fault:
             raise EngineFault("bad_data", fault.message, fault.hint) from fault
+        if isinstance(example, Varied):
+            image = example.altered(image)
         image = self._cropped(self._resized(image))
         values = np.asarray(image, np.float32).transpose(2, 0, 1) / np.float32(255)
         made: NDArray[np.float32] = (values - self._mean) / self._std
