@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=3, ge=1, le=100, description="Attempts before a job fails with `worker_lost`.")
     register_seconds: float = Field(default=900.0, gt=0, description="Longest time that registering a backbone may take.")
     cache_bytes: int = Field(default=20 * GIB, ge=1 * MIB, description="Budget of the feature cache.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="What workers and predictions compute on; `auto`: the accelerator that torch finds, else the CPU."
+    )
     threads: int = Field(default=0, ge=0, le=1024, description="torch threads of a worker's child; 0: one for each core.")
 
     read_memory_bytes: int = Field(default=2 * GIB, ge=256 * MIB, description="Address space of the child that reads uploads.")

@@ -46,6 +46,7 @@ class JobWork:
             "artifact": models.artifact_key(job.id, lease.epoch),
             "created_at": job.created_at.isoformat(),
             "threads": settings.threads,
+            "device": settings.device,
             "failpoint": settings.failpoint,
         }
 

@@ -18,11 +18,11 @@ SEND_SECONDS = 5.0
 class ChildProcess:
     """One `python -m worker.child`. The thread that makes it must outlive it: the kernel ties its death to that thread."""
 
-    def __init__(self, role: str, environment: dict[str, str]) -> None:
+    def __init__(self, role: str, environment: dict[str, str], device: str = "cpu") -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "worker.child", role, str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-m", "worker.child", role, str(theirs.fileno()), str(os.getpid()), device],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=environment,

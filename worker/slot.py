@@ -22,9 +22,9 @@ class Slot:
         self.spawned_at = self.began_at = self.renewed_at = self.heard_at = 0.0
         self.seconds_allowed: float | None = None
 
-    def spawn(self, environment: dict[str, str], now: float) -> ChildProcess:
+    def spawn(self, environment: dict[str, str], device: str, now: float) -> ChildProcess:
         self.spawned_at = now
-        self.child = ChildProcess(self.role, environment)
+        self.child = ChildProcess(self.role, environment, device)
         return self.child
 
     def begin(self, lease: Lease, now: float) -> None:

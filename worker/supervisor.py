@@ -118,7 +118,7 @@ class Supervisor:
     def _spawn(self) -> None:
         for slot in self._slots:
             if slot.child is None and self._now() >= slot.spawn_at:
-                child = slot.spawn(child_environment(computes=slot.role == "engine"), self._now())
+                child = slot.spawn(child_environment(computes=slot.role == "engine"), self._settings.device, self._now())
                 self._selector.register(child.socket, selectors.EVENT_READ, slot)
                 log.debug("child_started", role=slot.role, pid=child.pid)
 

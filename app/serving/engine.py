@@ -29,12 +29,18 @@ class Loads(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TorchEngine:
-    """`headstart.engine`, imported."""
+    """`headstart.engine`, imported.
+
+    Attributes:
+        device: what backbones are loaded to, and predictions computed on; a `torch.device`.
+    """
+
+    device: Any
 
     def load_backbone(self, folder: Path, anatomy: Anatomy) -> Any:  # noqa: ANN401
         from headstart.engine.backbones.loading import load_backbone  # noqa: PLC0415 - the reason for this module
 
-        return load_backbone(folder, anatomy)
+        return load_backbone(folder, anatomy, self.device)
 
     def load_predictor(self, backbone: Any, folder: Path, parents: Sequence[Path]) -> Predicts:  # noqa: ANN401
         from headstart.engine.artifacts import load_artifact  # noqa: PLC0415
@@ -43,10 +49,15 @@ class TorchEngine:
         return Predictor(backbone, load_artifact(folder), [load_artifact(parent) for parent in parents])
 
 
-def import_engine() -> Loads:
-    """Import all that a prediction needs; seconds the first time."""
+def import_engine(device: str = "auto") -> Loads:
+    """Import all that a prediction needs; seconds the first time.
+
+    Raises:
+        BadInput: `invalid_field`, when there is no such device.
+    """
     import headstart.engine.artifacts  # noqa: PLC0415
     import headstart.engine.backbones.loading  # noqa: PLC0415
     import headstart.engine.predictor  # noqa: F401, PLC0415
+    from headstart.engine.devices import choose_device  # noqa: PLC0415
 
-    return TorchEngine()
+    return TorchEngine(choose_device(device))

@@ -35,8 +35,9 @@ class PredictionFailed(Exception):
 class Serving:
     """Everything that predictions share in one process."""
 
-    def __init__(self, services: Services, engine: Callable[[], Loads] = import_engine) -> None:
-        self._services, self._import = services, engine
+    def __init__(self, services: Services, engine: Callable[[], Loads] | None = None) -> None:
+        self._services = services
+        self._import = engine or partial(import_engine, services.settings.device)
         self.references = References(services.database)
         self.state = "loading"
         self._residents: Residents | None = None

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from headstart.engine.cache import FeatureCache
 from headstart.engine.examples import Example, digests, distinct
-from headstart.engine.features import SHARD_SECONDS, Floats, Halved, Progress, Rising, computed_parts
+from headstart.engine.features import SHARD_SECONDS, Floats, Halved, Progress, Rising, completed, computed_parts
+from headstart.engine.group import group_now
 from headstart.engine.inputs import Batch, Encoded
 from headstart.engine.prefix import Prefix
 from headstart.specs.backbones import Layer
@@ -56,7 +57,7 @@ class RecomputingFeeder:
 
     def __call__(self, rows: NDArray[np.int64]) -> tuple[Tensor, Batch]:
         batch = self.encoded.batch(rows)
-        return self.prefix.features(batch).clone(), batch  # a clone: inference tensors take no part in a backward pass
+        return self.prefix.on_device(batch).clone(), batch  # a clone: inference tensors take no part in a backward pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,8 @@ def extract_activations(
     firsts, which = distinct(rows)
     unique, kept = rows[firsts], Kept.of(prefix.layers[0])
     known = cache.find(unique)
-    whole = all(piece is not None for piece in known)
+    group = group_now()
+    whole = group.agrees(on=all(piece is not None for piece in known))
     rows_computed = units_computed = 0
 
     def compute(missing: NDArray[np.int64]) -> None:
@@ -163,7 +165,8 @@ def extract_activations(
         units_computed += int(encoded.lengths[firsts[missing]].sum())
 
     if not whole:
-        rows_computed = cache.complete(unique, compute, told.again)
+        rows_computed = completed(cache, unique, compute, told.again, group)
+        units_computed = round(group.total(units_computed)[0])
         known = cache.find(unique)
     pieces = [piece for piece in known if piece is not None]
     return Extraction(

@@ -15,10 +15,12 @@ _MACHINE = _DISK_FULL | {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO}
 
 
 def ran_out_of_memory(fault: BaseException) -> bool:
-    """torch has an exception of its own for accelerators only; on the CPU its allocator raises a RuntimeError with these words."""
+    """torch has an exception of its own for accelerators only; on the CPU and on MPS its allocators raise a RuntimeError with these words."""
     if isinstance(fault, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(fault, RuntimeError) and any(words in str(fault) for words in ("can't allocate memory", "not enough memory"))
+    return isinstance(fault, RuntimeError) and any(
+        words in str(fault) for words in ("can't allocate memory", "not enough memory", "MPS backend out of memory")
+    )
 
 
 def is_the_machines(fault: BaseException) -> bool:

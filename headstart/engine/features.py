@@ -16,6 +16,7 @@ from headstart.engine.batches import plan_batches
 from headstart.engine.cache import FeatureCache
 from headstart.engine.examples import Example, Picked, digests, distinct
 from headstart.engine.faults import ran_out_of_memory
+from headstart.engine.group import Group, group_now
 from headstart.engine.inputs import Batch, Encoded, Preprocessor, ahead
 from headstart.engine.prefix import Prefix
 from headstart.errors import EngineFault
@@ -100,14 +101,34 @@ def extract(
         keeper.flush()
         return np.empty((0, 0), np.float32)  # read back from the cache, so that the rows are held once
 
+    group = group_now()
     if cache is None:
-        values, rows_computed = compute(np.arange(len(unique)))[which], len(unique)
-    elif cache.knows(unique).all():
+        values, rows_computed = group.divided(np.arange(len(unique)), compute)[which], len(unique)
+    elif group.agrees(on=bool(cache.knows(unique).all())):
         return Features(cache.lookup(rows)[0], 0, len(examples), 0, 0.0)
     else:
-        rows_computed = cache.complete(unique, compute, told.again)
+        rows_computed = completed(cache, unique, compute, told.again, group)
         values = cache.lookup(rows)[0]  # of all rows at once: picked from those of `unique` they would be held twice
-    return Features(values, rows_computed, len(examples) - rows_computed, units_computed, clock() - started)
+    units = round(group.total(units_computed)[0])
+    return Features(values, rows_computed, len(examples) - rows_computed, units, clock() - started)
+
+
+def completed(
+    cache: FeatureCache, rows: NDArray[np.uint8], compute: Callable[[NDArray[np.int64]], object], tick: Callable[[], None], group: Group
+) -> int:
+    """See to it that all of these rows are in the cache; how many were computed, in all processes of the job together.
+
+    Each process begins with its own share: whoever came first would claim every row.
+
+    Args:
+        rows: digests that differ, uint8 [N, 32].
+        compute, tick: as of `FeatureCache.complete`.
+    """
+    places, computed = group.share(np.arange(len(rows))), 0
+    if 0 < len(places) < len(rows):
+        computed += cache.complete(rows[places], lambda missing: compute(places[missing]), tick)
+    computed += cache.complete(rows, compute, tick)
+    return min(round(group.total(computed)[0]), len(rows))  # processes that see different disks compute rows several times
 
 
 @dataclass(frozen=True, slots=True)

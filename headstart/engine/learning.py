@@ -44,7 +44,7 @@ def learn(context: Context, phases: Sequence[Prepared], targets: NDArray[np.int6
     if not context.stepped:
         return Learnt(fitting.at_once(phases[0]), {}, 1, 1)
     trained = fitting.by_steps(phases)
-    delta = {name: parameter.detach().numpy().copy() for name, parameter in phases[-1].source.parameters.items()}
+    delta = {name: parameter.detach().cpu().numpy().copy() for name, parameter in phases[-1].source.parameters.items()}
     return Learnt(trained.head, delta, trained.steps, trained.epoch)
 
 
@@ -125,7 +125,7 @@ class _Fitting:
     def _head_first(self, prepared: Prepared, start: HeadTensors, epochs: int) -> HeadTensors:
         """The head alone, on the features as they are; each row goes through the backbone once, in one of its views."""
         rows = np.concatenate([self.split.train, self.split.validation])
-        source = PooledSource(features_of(self.context, prepared, rows))
+        source = PooledSource(features_of(self.context, prepared, rows), device=self.context.backbone.device)
         train_rows, validation_rows = np.split(np.arange(len(rows)), [len(self.split.train)])
         options = self.context.spec.training.model_copy(update={"epochs": epochs, "patience": None})
         recipe = self._recipe(LEARNING_RATES["feature-extraction"])

@@ -121,9 +121,9 @@ class _Pull:
                 table[rows] = table[rows].lerp(anchor[rows], share)
 
 
-def takes_tables(options: Training) -> bool:
-    """Whether the optimiser of these options knows sparse gradients."""
-    return options.optimizer in {"adam", "adamw"}
+def takes_tables(options: Training, device: torch.device) -> bool:
+    """Whether the optimiser of these options knows sparse gradients, and torch on this device too."""
+    return options.optimizer in {"adam", "adamw"} and device.type != "mps"
 
 
 def _clip(gradients: list[Tensor], most: float) -> None:

@@ -54,6 +54,10 @@ class Prefix:
 
     def features(self, batch: Batch) -> Tensor:
         """One vector for each example, float32 [B, D] on the CPU; without a pooling what the layer gives, [B, T, D] or of its own shape."""
+        return self.on_device(batch).cpu()  # waits for the device
+
+    def on_device(self, batch: Batch) -> Tensor:
+        """As `features`, left where it was computed."""
         batch = batch.to(self.device)
         reduced = DTYPES[self.dtype] is not torch.float32
         with (
@@ -61,15 +65,15 @@ class Prefix:
             torch.autocast(self.device.type, dtype=DTYPES[self.dtype] if reduced else None, enabled=reduced, cache_enabled=False),
         ):
             if self.pooling == "pooler":
-                return own_vector(self.module, batch).float().cpu()
+                return own_vector(self.module, batch).float()
             hidden = run_prefix(self.module, [layer.name for layer in self.layers], batch.tensors)
             if not self.pools:
-                return hidden[0].float().cpu()
+                return hidden[0].float()
             vectors = [
                 pool(each, batch.mask if "T" in layer.output else None)
                 for pool, each, layer in zip(self.pools, hidden, self.layers, strict=True)
             ]
-            return torch.cat(vectors, dim=1).cpu()
+            return torch.cat(vectors, dim=1)
 
 
 def own_vector(module: nn.Module, batch: Batch) -> Tensor:

@@ -17,8 +17,9 @@ from headstart.engine.cache import CacheKey, FeatureCache
 from headstart.engine.context import Context
 from headstart.engine.examples import Example, digests
 from headstart.engine.features import Features, Halved, Recomputed, extract
+from headstart.engine.group import group_now
 from headstart.engine.inputs.augmenting import Augmenter
-from headstart.engine.precision import Precision, choose, device_class, measure_prefix, measured_once
+from headstart.engine.precision import Measurement, Precision, choose, device_class, measure_prefix, measured_once
 from headstart.engine.prefix import DTYPES, Prefix
 from headstart.engine.rows import Rows, read_rows
 from headstart.engine.sources import PooledSource, SuffixSource
@@ -93,15 +94,15 @@ def choose_precision(context: Context, examples: Sequence[Example]) -> Precision
         "pooling": pooling,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
-        "device": device_class(next(module.parameters()).device),
+        "device": device_class(context.backbone.device),
     }
-    precision = choose(
-        context.plan.dtype,
-        lambda: measured_once(
-            context.cache_root,
-            about,
-            lambda: measure_prefix(module, context.backbone.preprocessor, context.layer, pooling, examples, context.limit, context.clock),
-        ),
+
+    def measure() -> Measurement:
+        return measure_prefix(module, context.backbone.preprocessor, context.layer, pooling, examples, context.limit, context.clock)
+
+    # of several processes one decides: each would measure other times
+    precision = Precision(
+        **group_now().told_by_first(lambda: choose(context.plan.dtype, lambda: measured_once(context.cache_root, about, measure)).record())
     )
     numbers = (
         "" if precision.speedup is None else f" ({precision.speedup:.2f} times as fast, relative error {precision.relative_error:.1e})"
@@ -116,7 +117,14 @@ def pooled_features(context: Context, examples: Sequence[Example], precision: Pr
     if context.fresh:
         preprocessor, budget = context.backbone.preprocessor, context.plan.batch_tokens
         context.reporter.log(f"Features are computed anew for each batch: {context.plan.cache.reason}.")
-        return Prepared(PooledSource(Recomputed(prefix, preprocessor, examples, context.limit, budget, _halved(context))), 0, 0, 0.0)
+        return Prepared(
+            PooledSource(
+                Recomputed(prefix, preprocessor, examples, context.limit, budget, _halved(context)), device=context.backbone.device
+            ),
+            0,
+            0,
+            0.0,
+        )
     cache = _cache(context, prefix, context.spec.method.pooling, "float32")
     features = extract(
         prefix,
@@ -131,14 +139,17 @@ def pooled_features(context: Context, examples: Sequence[Example], precision: Pr
     )
     _log_features(context, features)
     _settle(context, cache, features.rows_computed)
-    return Prepared(PooledSource(features.values), features.rows_computed, features.rows_reused, features.seconds)
+    source = PooledSource(features.values, device=context.backbone.device)
+    return Prepared(source, features.rows_computed, features.rows_reused, features.seconds)
 
 
 def suffix_source(context: Context, examples: Sequence[Example], precision: Precision) -> Prepared:
     """The upper part of the backbone learns: what the boundary gives for each example, or the inputs themselves."""
     backbone, plan = context.backbone, context.plan
     preprocessor = backbone.preprocessor
-    module = backbone.module if context.spec.init == "pretrained" else random_module(backbone.folder, context.spec.training.seed)
+    module = backbone.module
+    if context.spec.init == "random":  # made on the CPU, so that a seed means the same on every device
+        module = random_module(backbone.folder, context.spec.training.seed).to(backbone.device)
     encoded = preprocessor.encode(examples, context.limit)
     cut = cut_of(backbone.anatomy, plan.boundary, context.output, context.spec.method.pooling)
     if plan.adapter is not None:

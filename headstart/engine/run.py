@@ -20,6 +20,7 @@ from headstart.engine.backbones.loading import Backbone
 from headstart.engine.cards import model_card
 from headstart.engine.context import Context, Reporter
 from headstart.engine.faults import told_in_words
+from headstart.engine.group import group_now
 from headstart.engine.heads import HEADS
 from headstart.engine.learning import Learnt, features_of, learn
 from headstart.engine.memory import forget_peak, peak_bytes
@@ -71,6 +72,8 @@ def run_job(
 ) -> JobOutcome:
     """Run a job that is in `preparing` up to an artifact ready to be published.
 
+    Several processes that were joined (`engine.devices`) run it together: all call this alike, and the first writes the artifact.
+
     Args:
         job_id: goes into the model card.
         table_path: the dataset as `headstart.data` wrote it.
@@ -120,7 +123,8 @@ def run_job(
         manifest = _manifest(context, precision.dtype, created_at)
         splits = f"{len(split.train)} to train, {len(split.validation)} to validate, {len(split.test)} to test, {rows.dropped} left out"
         card = model_card(manifest, spec, reports, job_id=job_id, data=dataset_sha256, splits=splits, license_name=backbone.anatomy.license)
-        artifact_bytes = write_artifact(artifact_folder, manifest, {spec.tasks[0].name: learnt.head}, learnt.delta, card)
+        heads = {spec.tasks[0].name: learnt.head}
+        artifact_bytes = write_artifact(artifact_folder, manifest, heads, learnt.delta, card) if group_now().first else 0
         stages.end()
         reporter.progress(fraction=1.0, **done)
         reporter.log(f"The artifact has {artifact_bytes:,} bytes; at most {peak_bytes():,} bytes of memory were in use.")

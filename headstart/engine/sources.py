@@ -20,6 +20,8 @@ from headstart.specs.jobs import Training
 
 Rows = NDArray[np.int64]
 
+_CPU = torch.device("cpu")
+
 
 class Vectors(Protocol):
     """Pooled features by row number: an array [N, D], or what computes them."""
@@ -33,6 +35,11 @@ class Source(Protocol):
 
     @property
     def lengths(self) -> NDArray[np.int64]: ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where vectors come out, and where `parameters` are."""
+        ...
 
     @property
     def alike(self) -> bool:
@@ -74,13 +81,14 @@ class PooledSource:
     parameters: dict[str, nn.Parameter] = field(default_factory=dict)
     tables: frozenset[str] = frozenset()
     alike: bool = False
+    device: torch.device = _CPU
 
     @property
     def lengths(self) -> NDArray[np.int64]:
         return np.broadcast_to(np.int64(1), len(self.values))
 
     def embed(self, rows: Rows) -> Tensor:
-        return torch.from_numpy(self.values[rows])
+        return torch.from_numpy(self.values[rows]).to(self.device)
 
     def for_training(self, _options: Training) -> PooledSource:
         return self
@@ -112,6 +120,10 @@ class SuffixSource:
         return self.feeder.encoded.lengths
 
     @property
+    def device(self) -> torch.device:
+        return self.suffix.device
+
+    @property
     def parameters(self) -> dict[str, nn.Parameter]:
         return self.suffix.parameters
 
@@ -123,14 +135,14 @@ class SuffixSource:
         hidden, batch = self.feeder(rows)
         # a suffix that runs in 16 bits throughout needs nobody to cast for it
         casts = self.dtype is not torch.float32 and self.suffix.dtype is torch.float32
-        with torch.autocast(self.suffix.device.type, dtype=self.dtype if casts else None, enabled=casts):
+        with torch.autocast(self.device.type, dtype=self.dtype if casts else None, enabled=casts):
             return self.suffix(hidden, batch)
 
     def for_training(self, options: Training) -> SuffixSource:
         """The source to train on, with the same parameters: in 16 bits throughout where that is asked for and can be."""
         reduces = self.dtype is not torch.float32 and self.suffix.reducible
         suffix = self.suffix.reduced(self.dtype) if reduces else self.suffix
-        if takes_tables(options):
+        if takes_tables(options, self.device):
             suffix.use_sparse_tables()
         return SuffixSource(suffix, self.feeder, self.dtype, self.alike)
 

@@ -85,13 +85,14 @@ class Suffix:
             find_layer(module, layer.name).forward = self._stand_in(layer)
 
     def __call__(self, hidden: Tensor | None, batch: Batch) -> Tensor:
-        """Pooled vectors [B, D], float32, differentiable.
+        """Pooled vectors [B, D], float32, differentiable, on the suffix's own device.
 
         Args:
             hidden: the boundary's output, [B, T, D] or of the layer's own shape; None when the boundary is the input.
             batch: the inputs; above a boundary their shapes and mask alone matter.
         """
-        self._hidden = None if hidden is None else hidden.to(self.dtype)
+        batch = batch.to(self.device)
+        self._hidden = None if hidden is None else hidden.to(self.device, self.dtype)
         try:
             if self.cut.pooling == "pooler":
                 return own_vector(self.module, self._cast(batch)).float()
@@ -162,8 +163,9 @@ class Suffix:
             if id(parameter) not in shared:
                 parameter.data = parameter.data.to(dtype)
                 parameter.requires_grad_(False)  # noqa: FBT003 - torch takes it by position alone
-        use_short_attention(module)
-        use_byte_dropout(module)
+        if self.device.type == "cpu":  # both are quicker there, and there alone
+            use_short_attention(module)
+            use_byte_dropout(module)
         return Suffix(module, self.cut, self.parameters, dtype, self._seen)
 
     def _cast(self, batch: Batch) -> Batch:
@@ -232,7 +234,7 @@ def adapted(module: nn.Module, changed: Mapping[str, Tensor]) -> nn.Module:
     """`module` with other values for some parameters: a copy that shares every tensor that is not changed.
 
     Args:
-        changed: values by parameter name; they are copied.
+        changed: values by parameter name, on any device; they are copied to that of the parameter.
     """
     learns = {id(module.get_parameter(name)) for name in changed}
     shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers()) if id(tensor) not in learns}
@@ -242,8 +244,9 @@ def adapted(module: nn.Module, changed: Mapping[str, Tensor]) -> nn.Module:
     for name, tensor in made.named_parameters(remove_duplicate=False):
         names.setdefault(id(tensor), []).append(name)
     for name, value in changed.items():
-        parameter = nn.Parameter(value.detach().clone().float(), requires_grad=False)
-        for each in names[id(made.get_parameter(name))]:
+        before = made.get_parameter(name)
+        parameter = nn.Parameter(value.detach().to(before.device, torch.float32, copy=True), requires_grad=False)
+        for each in names[id(before)]:
             owner, _, leaf = each.rpartition(".")
             setattr(made.get_submodule(owner), leaf, parameter)
     return made

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from headstart.engine.faults import ran_out_of_memory
+from headstart.engine.group import group_now
 from headstart.engine.heads import stepped
 from headstart.engine.heads.linear import log_loss
 from headstart.engine.losses import Objective
@@ -26,6 +27,9 @@ from headstart.errors import EngineFault
 from headstart.specs.jobs import Training
 
 AUTO_BATCH = 32
+SEED_STEP = 1_000_003
+"""Between the seeds of two processes at one job: each drops out elements of its own rows."""
+
 BUCKET_BATCHES = 50
 """Rows are shuffled, then sorted by length within so many batches: little padding, and still another order in each epoch."""
 
@@ -83,6 +87,7 @@ def train(
     """Minibatches; leaves `source.parameters` at the epoch with the least validation loss (the last, without validation).
 
     Gradients of a batch that does not fit `batch_tokens`, or the memory, are gathered from its parts: the effective batch stays.
+    Of several processes each takes its share of the rows of every batch, and all end with the same parameters.
 
     Args:
         head: where the head starts; not changed.
@@ -99,12 +104,18 @@ def train(
     return loop.run(validation_rows, epochs or range(1, options.epochs + 1), before)
 
 
-def embed_all(
-    source: Source, rows: Rows, batch_tokens: int, through: Callable[[NDArray[np.float32]], NDArray[Any]] = lambda vectors: vectors
-) -> NDArray[Any]:
-    """Pooled vectors [N, D] of these rows, in eval mode, in their order; or what `through` makes of them, batch by batch."""
+Through = Callable[[NDArray[np.float32]], NDArray[Any]]
+"""What is made of some vectors [N, D], row by row."""
+
+
+def embed_all(source: Source, rows: Rows, batch_tokens: int, through: Through = lambda vectors: vectors) -> NDArray[Any]:
+    """Pooled vectors [N, D] of these rows, in eval mode, in their order, or what `through` makes of them; each row runs in one process."""
+    return group_now().divided(rows, lambda share: _embedded(source, share, batch_tokens, through))
+
+
+def _embedded(source: Source, rows: Rows, batch_tokens: int, through: Through) -> NDArray[Any]:
     if not len(rows):
-        return embed_all(source, np.zeros(1, np.int64), batch_tokens, through)[:0]
+        return _embedded(source, np.zeros(1, np.int64), batch_tokens, through)[:0]
     source.mode(training=False)
     lengths = source.lengths
     order, done = np.argsort(-lengths[rows], kind="stable"), 0
@@ -130,20 +141,24 @@ class _Loop:
         recipe: Recipe,
         told: Told,
     ) -> None:
-        self._source, self._targets, self._options, self._told = source, torch.from_numpy(targets), options, told
-        self._views, self._recipe = views, recipe
+        self._source, self._targets, self._options, self._told = source, targets, options, told
+        self._views, self._recipe, self._group = views, recipe, group_now()
         self._lengths = source.lengths  # once: it is made anew of all rows each time it is asked for
-        self._head = {name: nn.Parameter(torch.from_numpy(value.copy())) for name, value in head.items()}
+        self._head = {name: nn.Parameter(torch.from_numpy(value).to(source.device, copy=True)) for name, value in head.items()}
         self._most_rows = 2**30
 
     def run(self, validation_rows: Rows, epochs: range, best: Trained | None) -> Trained:
         seed = self._options.seed + epochs.start - 1
-        torch.manual_seed(seed)  # dropout
+        torch.manual_seed(seed + SEED_STEP * self._group.rank)  # dropout
         chance = np.random.default_rng(seed)
         size = AUTO_BATCH if self._options.batch_size == "auto" else self._options.batch_size
         per_epoch = -(-len(self._views.train) // size)
         steps = per_epoch * self._options.epochs
         parameters = {**self._source.parameters, **{f"head/{name}": parameter for name, parameter in self._head.items()}}
+        self._learning = list(parameters.values())
+        if self._group.size > 1:
+            self._group.make_equal(self._learning)
+            self._source.refresh()
         self._optimiser = Optimiser(parameters, self._source.tables, self._options, self._recipe.rates, per_epoch * len(epochs))
         self._told.log(f"{per_epoch * len(epochs):,} steps in {len(epochs):,} epochs, {size:,} rows a step; {self._options.optimizer}.")
         kept = [] if best is None else self._parameters_now()
@@ -196,22 +211,29 @@ class _Loop:
     def _gather(self, batch: Rows) -> float:
         self._optimiser.forget_gradients()
         self._source.forget()
-        total = 0.0
-        for part in _parts(batch, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
-            scores = stepped.forward(self._head, self._source.embed(part), self._recipe.dropout)
-            loss = self._recipe.objective.of(scores.float(), self._targets[self._views.row(part)]).sum() / len(batch)
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())
+        total = self._group.added_up(lambda: self._passes(self._group.share(batch), len(batch)))
         if np.isfinite(total):
             self._source.collect()
+            self._group.add_gradients(self._learning)
             self._optimiser.step()
             self._source.refresh()
+        return total
+
+    def _passes(self, rows: Rows, size: int) -> float:
+        """Gradients of these rows of a batch of `size`, and their part of its loss."""
+        total = 0.0
+        for part in _parts(rows, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
+            scores = stepped.forward(self._head, self._source.embed(part), self._recipe.dropout)
+            targets = torch.from_numpy(self._targets[self._views.row(part)]).to(scores.device)
+            loss = self._recipe.objective.of(scores.float(), targets).sum() / size
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())  # waits for the device
         return total
 
     def _validate(self, rows: Rows) -> float:
         # the scores alone are kept: vectors of all rows, twice as wide for the head, would grow with the rows
         scores = embed_all(self._source, rows, self._recipe.batch_tokens, partial(stepped.logits, self._head_now()))
-        return log_loss(scores, self._targets[rows].numpy(), self._recipe.objective.weights)
+        return log_loss(scores, self._targets[rows], self._recipe.objective.weights)
 
     def _diverged(self, best: Trained | None, kept: list[Tensor], epoch: int, step: int) -> Trained:
         message = f"The loss was no longer finite in epoch {epoch}, step {step}"
@@ -230,7 +252,7 @@ class _Loop:
         return [parameter.detach().clone() for parameter in self._source.parameters.values()]
 
     def _head_now(self) -> stepped.Tensors:
-        return {name: parameter.detach().numpy().copy() for name, parameter in self._head.items()}
+        return {name: parameter.detach().cpu().numpy().copy() for name, parameter in self._head.items()}
 
 
 def _batches(rows: Rows, lengths: NDArray[np.int64], size: int, chance: np.random.Generator) -> Iterator[Rows]:

@@ -265,7 +265,7 @@ def test_vectors_of_rows_are_in_the_order_of_the_rows_and_as_wide_when_there_is_
     source, _ = clusters()
     rows = np.random.default_rng(0).permutation(200)[:70]
     assert (training.embed_all(source, rows, 16) == source.values[rows]).all()
-    assert training.embed_all(source, rows[:0], 16).shape == (0, source.values.shape[1])
+    assert training.embed_all(source, rows[:0], 16).shape == (0, source.values[rows].shape[1])
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])

@@ -1,4 +1,4 @@
-"""`python -m worker.child ROLE FD PARENT`: become a child of that role and serve requests until the line closes."""
+"""`python -m worker.child ROLE FD PARENT DEVICE`: become a child of that role and serve requests until the line closes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def main() -> None:
     die_with_parent(parent, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides when to stop
     channel = Channel(socket.socket(fileno=descriptor))
-    serve = _prepare(role, channel)
+    serve = _prepare(role, channel, sys.argv[4])
     while True:
         _attempt(serve, channel.next_request(), channel)
 
 
-def _prepare(role: str, channel: Channel) -> Serve:
+def _prepare(role: str, channel: Channel, device: str) -> Serve:
     """Import what the role needs, so that the child is warm, and say so."""
     if role == "reader":
         from worker.child import reading  # noqa: PLC0415 - each role imports only what it needs
@@ -34,7 +34,7 @@ def _prepare(role: str, channel: Channel) -> Serve:
         return reading.prepare(channel)
     from worker.child import engine  # noqa: PLC0415
 
-    return engine.prepare(channel)
+    return engine.prepare(channel, device)
 
 
 def _attempt(serve: Serve, request: Message, channel: Channel) -> None:

@@ -17,6 +17,7 @@ from headstart.engine.backbones.importing import import_folder
 from headstart.engine.backbones.loading import Backbone, load_backbone, verify_files
 from headstart.engine.backbones.merging import merged
 from headstart.engine.cache import survey
+from headstart.engine.devices import choose_device
 from headstart.engine.faults import told_in_words
 from headstart.engine.run import run_job
 from headstart.errors import HeadstartError
@@ -35,8 +36,9 @@ KEPT_BACKBONES = 2
 _loaded: OrderedDict[str, Backbone] = OrderedDict()
 
 
-def prepare(channel: Channel) -> Serve:
-    channel.say("ready", hardware=hardware.measure().model_dump(mode="json"))
+def prepare(channel: Channel, asked: str) -> Serve:
+    """Take the device that the setting asks for; it stays that of all attempts."""
+    channel.say("ready", hardware=hardware.measure(choose_device(asked)).model_dump(mode="json"))
     return serve
 
 
@@ -100,7 +102,7 @@ def adapt(request: Message, channel: Channel) -> None:
             workspace=request["workspace"],
             spec=JobSpec.model_validate(request["spec"]),
             plan=Plan.model_validate(request["plan"]),
-            backbone=merged(_backbone(Path(request["backbone"]), anatomy), [load_artifact(Path(folder)) for folder in request["parents"]]),
+            backbone=merged(_backbone(request, anatomy), [load_artifact(Path(folder)) for folder in request["parents"]]),
             table_path=Path(request["table"]),
             dataset_sha256=request["dataset_sha256"],
             cache_root=Path(request["cache"]),
@@ -127,10 +129,10 @@ class _Stages:
         reach(status, self._failpoint)
 
 
-def _backbone(folder: Path, anatomy: Anatomy) -> Backbone:
+def _backbone(request: Message, anatomy: Anatomy) -> Backbone:
     if anatomy.sha256 not in _loaded:
         while len(_loaded) >= KEPT_BACKBONES:
             _loaded.popitem(last=False)
-        _loaded[anatomy.sha256] = load_backbone(folder, anatomy)
+        _loaded[anatomy.sha256] = load_backbone(Path(request["backbone"]), anatomy, choose_device(request["device"]))
     _loaded.move_to_end(anatomy.sha256)
     return _loaded[anatomy.sha256]

@@ -49,7 +49,7 @@ _STRANGERS_ERRORS = (
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A loaded backbone, shared by all its users: on the CPU, float32, in eval mode, no parameter asks for a gradient.
+    """A loaded backbone, shared by all its users: on one device, float32, in eval mode, no parameter asks for a gradient.
 
     Attributes:
         anatomy: as it was registered.
@@ -66,9 +66,13 @@ class Backbone:
     sha256: str
     parent: str | None = None
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
 
-def load_backbone(folder: Path, anatomy: Anatomy) -> Backbone:
-    """The backbone in `folder`, once each of its files is what the anatomy says.
+
+def load_backbone(folder: Path, anatomy: Anatomy, device: torch.device | str = "cpu") -> Backbone:
+    """The backbone in `folder` on `device`, once each of its files is what the anatomy says.
 
     Raises:
         EngineFault: `bad_data`, when a file is missing, added or changed since the anatomy was read.
@@ -76,7 +80,8 @@ def load_backbone(folder: Path, anatomy: Anatomy) -> Backbone:
     """
     verify_files(folder, anatomy)
     module = load_module(folder)
-    return Backbone(anatomy, module, load_preprocessor(folder, module, anatomy.input, anatomy.files), folder, anatomy.sha256)
+    preprocessor = load_preprocessor(folder, module, anatomy.input, anatomy.files)
+    return Backbone(anatomy, module.to(device), preprocessor, folder, anatomy.sha256)
 
 
 def load_preprocessor(folder: Path, module: torch.nn.Module, spec: ModalityInput, files: Mapping[str, str]) -> Preprocessor:
