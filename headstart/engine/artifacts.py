@@ -73,7 +73,7 @@ class Manifest(_Part):
     parent: ParentRef | None = Field(default=None, description="The model whose delta the backbone starts with.")
     adapter: Adapter | None = Field(default=None, description="What the tensors of the delta are; null: new values of parameters.")
     boundary: str
-    output: str = Field(description="The layer whose output is pooled.")
+    output: str = Field(description="The layers whose outputs are pooled, joined by `+`.")
     pooling: str
     dtype: Literal["float32", "bfloat16", "float16"]
     max_tokens: int | None = Field(description="The most units of an example; null: as much as the backbone takes.")

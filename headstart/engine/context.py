@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from headstart.engine.backbones.loading import Backbone
 from headstart.specs.backbones import Layer, TextInput
 from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus, LogLevel
-from headstart.specs.plans import INPUT, Plan
+from headstart.specs.plans import INPUT, Plan, parted
 
 FEATURES_SHARE = 0.2
 """Part of the progress bar that features take when steps follow."""
@@ -49,9 +49,9 @@ class Context:
         return self.backbone.preprocessor.digest(self.limit)
 
     @property
-    def layer(self) -> Layer:
-        """Whose output is pooled."""
-        return self.backbone.anatomy.layer(self.output)
+    def layers(self) -> list[Layer]:
+        """Whose outputs are pooled, side by side."""
+        return [self.backbone.anatomy.layer(name) for name in parted(self.output)]
 
     @property
     def output(self) -> str:

@@ -119,7 +119,7 @@ def _read(path: Path) -> Measurement | None:
 def measure_prefix(
     module: nn.Module,
     preprocessor: Preprocessor,
-    layer: Layer,
+    layers: Sequence[Layer],
     pooling: str,
     examples: Sequence[Any],
     limit: int | None,
@@ -127,7 +127,7 @@ def measure_prefix(
 ) -> Measurement:
     """Run a small batch of `examples` in both dtypes, in turn, and take the best time of each. Some tenths of a second for a small backbone."""
     batch = sample_batch(preprocessor, examples, limit)
-    prefixes = [Prefix(module, [layer], pooling, dtype) for dtype in ("float32", REDUCED)]
+    prefixes = [Prefix(module, layers, pooling, dtype) for dtype in ("float32", REDUCED)]
     exact, reduced = (prefix.features(batch) for prefix in prefixes)  # also warms up
     best = [float("inf")] * 2
     for _ in range(REPETITIONS):

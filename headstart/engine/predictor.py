@@ -23,6 +23,7 @@ from headstart.engine.prefix import Prefix
 from headstart.engine.tasks import TASKS
 from headstart.errors import BadInput, EngineFault, closest, invalid_field, listing, quote
 from headstart.specs.backbones import Modality
+from headstart.specs.plans import parted
 from headstart.specs.predictions import Classification, PredictedRow, PredictionWarning
 
 CHECKS: Mapping[Modality, Callable[[bytes], object]] = {"image": open_image, "audio": seconds_of}
@@ -64,7 +65,9 @@ class Predictor:
         self.manifest = manifest
         self._heads = artifact.heads
         self._weights = whole.sha256
-        self._prefix = Prefix(whole.module, [backbone.anatomy.layer(manifest.output)], manifest.pooling, manifest.dtype)
+        self._prefix = Prefix(
+            whole.module, [backbone.anatomy.layer(name) for name in parted(manifest.output)], manifest.pooling, manifest.dtype
+        )
 
     @property
     def shares(self) -> tuple[str, ...]:

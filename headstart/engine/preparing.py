@@ -98,7 +98,7 @@ def choose_precision(context: Context, examples: Sequence[Example]) -> Precision
     }
 
     def measure() -> Measurement:
-        return measure_prefix(module, context.backbone.preprocessor, context.layer, pooling, examples, context.limit, context.clock)
+        return measure_prefix(module, context.backbone.preprocessor, context.layers, pooling, examples, context.limit, context.clock)
 
     # of several processes one decides: each would measure other times
     precision = Precision(
@@ -113,7 +113,7 @@ def choose_precision(context: Context, examples: Sequence[Example]) -> Precision
 
 def pooled_features(context: Context, examples: Sequence[Example], precision: Precision) -> Prepared:
     """Nothing of the backbone learns: one vector for each example, once, unless every epoch sees others."""
-    prefix = Prefix(context.backbone.module, [context.layer], context.spec.method.pooling, precision.dtype)
+    prefix = Prefix(context.backbone.module, context.layers, context.spec.method.pooling, precision.dtype)
     if context.fresh:
         preprocessor, budget = context.backbone.preprocessor, context.plan.batch_tokens
         context.reporter.log(f"Features are computed anew for each batch: {context.plan.cache.reason}.")

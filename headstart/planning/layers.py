@@ -8,7 +8,7 @@ from headstart.specs.backbones import Anatomy
 POINTER = "/method/layer"
 
 
-def resolve_layer(layer: str | None, anatomy: Anatomy) -> str:
+def resolve_layer(layer: str | None, anatomy: Anatomy, pointer: str = POINTER) -> str:
     """The full name of `layer`; None means the last hidden state, and a family prefix such as `bert.` is taken off.
 
     Raises:
@@ -22,7 +22,7 @@ def resolve_layer(layer: str | None, anatomy: Anatomy) -> str:
     if parts:  # a container: its output is that of its last part
         return parts[-1]
     if name not in known:
-        raise invalid_field(POINTER, f"The backbone has no layer {quote(layer)}.", _hint(name, known), code="layer_not_found")
+        raise invalid_field(pointer, f"The backbone has no layer {quote(layer)}.", _hint(name, known), code="layer_not_found")
     return name
 
 

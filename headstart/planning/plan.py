@@ -23,7 +23,7 @@ from headstart.specs.datasets import DatasetProfile
 from headstart.specs.fields import DType
 from headstart.specs.history import PastJob
 from headstart.specs.jobs import Evaluation, FeatureExtraction, FineTuning, JobSpec
-from headstart.specs.plans import FEATURE_BYTES, INPUT, CachePlan, Hardware, Plan, PlanWarning, RowsPlan, TaskPlan, Trainable
+from headstart.specs.plans import FEATURE_BYTES, INPUT, CachePlan, Hardware, Plan, PlanWarning, RowsPlan, TaskPlan, Trainable, joined
 
 BATCH_TOKENS = 1_024
 FEW_TEST_ROWS = 100
@@ -71,7 +71,7 @@ def make_plan(
     first = columns[0]
     rows = _rows(spec.evaluation, first, profile)
     check_rows(spec, rows.train)
-    width = pooled_width(cut.output, spec.method.pooling, anatomy)
+    width = sum(pooled_width(layer, spec.method.pooling, anatomy) for layer in cut.outputs)
     fitted = rows.train * max(1, fixed_views(spec))
     tasks = [_task(spec, number, each, width, fitted) for number, each in enumerate(columns)]
     work = Work(
@@ -131,8 +131,13 @@ class _Cut:
     """Where the backbone is cut: the boundary, the layer whose output is pooled, and what learns between the two, from which epoch on."""
 
     name: str
-    output: Layer
+    outputs: list[Layer]
     steps: list[Step]
+
+    @property
+    def output(self) -> Layer:
+        """The highest of them."""
+        return self.outputs[-1]
 
     @property
     def tuned(self) -> Selection | None:
@@ -142,12 +147,12 @@ class _Cut:
 
 def _cut(spec: JobSpec, anatomy: Anatomy) -> _Cut:
     if isinstance(spec.method, FeatureExtraction):
-        layer = _boundary(spec.method, anatomy, spec.backbone)
-        return _Cut(layer.name, layer, [])
+        layers = _pooled_layers(spec.method, anatomy, spec.backbone)
+        return _Cut(joined([layer.name for layer in layers]), layers, [])
     top = anatomy.layer(anatomy.default_layer)
     _check_pooling(spec.method.pooling, top, anatomy, spec.backbone)
     steps = steps_of(spec, anatomy)
-    return _Cut(steps[-1].selection.boundary, top, steps)
+    return _Cut(steps[-1].selection.boundary, [top], steps)
 
 
 def _tunings(steps: Sequence[Step], anatomy: Anatomy, spec: JobSpec) -> list[Tuning]:
@@ -200,8 +205,18 @@ def _max_tokens(spec: JobSpec, anatomy: Anatomy) -> int | None:
     return asked or anatomy.input.max_tokens
 
 
-def _boundary(method: FeatureExtraction, anatomy: Anatomy, backbone: str) -> Layer:
-    layer = anatomy.layer(resolve_layer(method.layer, anatomy))
+def _pooled_layers(method: FeatureExtraction, anatomy: Anatomy, backbone: str) -> list[Layer]:
+    """In forward order, each once."""
+    if method.layers is None:
+        return [_pooled_layer(method, method.layer, anatomy, backbone, "/method/layer")]
+    if method.layer is not None:
+        raise invalid_field("/method/layers", "layer and layers are given at once.", "Name all in layers, and leave layer out.")
+    named = [_pooled_layer(method, name, anatomy, backbone, f"/method/layers/{number}") for number, name in enumerate(method.layers)]
+    return sorted({layer.name: layer for layer in named}.values(), key=lambda layer: layer.index)
+
+
+def _pooled_layer(method: FeatureExtraction, name: str | None, anatomy: Anatomy, backbone: str, pointer: str) -> Layer:
+    layer = anatomy.layer(resolve_layer(name, anatomy, pointer))
     _check_pooling(method.pooling, layer, anatomy, backbone)
     if method.pooling == "pooler" and layer.name not in {anatomy.default_layer, "pooler"}:
         message = f"The pooler reads the last hidden state, not the output of {quote(layer.name)}."

@@ -44,6 +44,11 @@ class FeatureExtraction(Input):
         description="Whose output to take; null: the last hidden state.",
         examples=["encoder.layer.4"],
     )
+    layers: Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(min_length=1, max_length=16)] | None = Field(
+        default=None,
+        description="Several at once, instead of `layer`: each is pooled, and what comes out stands side by side.",
+        examples=[["encoder.layer.3", "encoder.layer.5"]],
+    )
     pooling: Pooling = Field(
         default="mean", description="From the vectors of all tokens, frames or places to one; `flatten` keeps every number."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -10,6 +11,18 @@ from headstart.specs.fields import DType, View
 
 INPUT = "input"
 """The boundary below the first layer: the whole backbone is the suffix."""
+
+_AND = "+"
+
+
+def joined(layers: Sequence[str]) -> str:
+    """One name for several layers whose outputs stand side by side; no module has the sign between them in its name."""
+    return _AND.join(layers)
+
+
+def parted(boundary: str) -> list[str]:
+    """The layers of a name that `joined` gave."""
+    return boundary.split(_AND)
 
 
 FEATURE_BYTES: dict[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}

@@ -81,7 +81,7 @@ def test_features_are_float32_in_either_dtype(tiny):
 
 def test_measurement_compares_the_two_on_the_texts_given(tiny):
     layer = tiny.anatomy.layer("encoder.layer.1")
-    measured = measure_prefix(tiny.module, tiny.preprocessor, layer, "mean", ["good film", "dull"], 16, time.perf_counter)
+    measured = measure_prefix(tiny.module, tiny.preprocessor, [layer], "mean", ["good film", "dull"], 16, time.perf_counter)
     assert measured.speedup > 0
     assert 0 < measured.relative_error < 0.05
 

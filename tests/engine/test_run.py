@@ -9,11 +9,13 @@ import errno
 import json
 import re
 
+import numpy as np
 import pytest
 import torch
 
 from headstart.demos import dataset_file, default_assets_root
-from headstart.engine.artifacts import CARD, MANIFEST
+from headstart.engine.artifacts import CARD, MANIFEST, load_artifact
+from headstart.engine.predictor import Predictor
 from headstart.engine.run import JobOutcome
 from headstart.errors import EngineFault, Unavailable
 from headstart.specs.jobs import JobStatus
@@ -249,3 +251,15 @@ def test_real_backbone_beats_the_majority_on_real_tweets(world, minilm):
     again, _ = world.run(minilm, rows, training={"dtype": "auto"})
     assert again.cache["rows_computed"] == 0
     assert again.metrics == outcome.metrics
+
+
+def test_features_of_several_layers_are_those_of_each_side_by_side(world, tiny):
+    names = ["encoder.layer.0", "encoder.layer.2"]
+    outcome, artifact = world.run(tiny, ROWS, method={"type": "feature-extraction", "layers": names})
+    assert outcome.metrics["sentiment"]["accuracy"] > outcome.baselines["sentiment"]["majority"]["accuracy"]
+    predictor = Predictor(tiny, load_artifact(artifact))
+    found = predictor.embed(["good film", "dull"]).features
+    alone = [
+        Predictor(tiny, load_artifact(world.run(tiny, ROWS, method={"type": "feature-extraction", "layer": name})[1])) for name in names
+    ]
+    assert np.array_equal(found, np.concatenate([each.embed(["good film", "dull"]).features for each in alone], axis=1))

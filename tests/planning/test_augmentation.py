@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from headstart.errors import BadInput, Fault
+from headstart.planning.estimates import USE
 from headstart.planning.plan import make_plan
 from headstart.specs.backbones import Anatomy, ImageInput
 from headstart.specs.jobs import JobSpec
@@ -67,7 +68,7 @@ def test_the_estimate_follows_the_views(method):
 
 
 def test_the_estimate_of_new_views_moves_what_f_takes_into_the_epochs():
-    backbone = 3.6e6 * 6 / (0.6 * 1e11)  # seconds of one image through six layers
+    backbone = 3.6e6 * 6 / (USE * 1e11)  # seconds of one image through six layers
     plain, anew = planned(augmented=False).estimate, planned().estimate
     assert anew.training_seconds - plain.training_seconds == pytest.approx(10 * (1400 + 200) * backbone, abs=0.01)
     assert plain.preparing_seconds - anew.preparing_seconds == pytest.approx(2000 * backbone, abs=0.01)

@@ -339,3 +339,24 @@ def test_a_plan_with_a_thousand_classes_takes_milliseconds(plan):
     for _ in range(5):
         plan(profile)
     assert (time.perf_counter() - started) / 5 < 0.05
+
+
+def test_several_layers_stand_side_by_side_in_forward_order(plan):
+    made = plan(method={"layers": ["encoder.layer.4", "bert.embeddings", "encoder.layer.4"]})
+    assert made.boundary == "embeddings+encoder.layer.4"
+    assert made.tasks[0].head_parameters == 2 * (2 * 384 + 1)
+    assert made.estimate.preparing_seconds == plan(method={"layer": "encoder.layer.4"}).estimate.preparing_seconds
+
+
+@pytest.mark.parametrize(
+    ("method", "pointer"),
+    [
+        ({"layers": ["encoder.layer.4", "encoder.layer.44"]}, "/method/layers/1"),
+        ({"layer": "encoder.layer.1", "layers": ["encoder.layer.4"]}, "/method/layers"),
+        ({"layers": ["encoder.layer.4", "encoder.layer.5"], "pooling": "pooler"}, "/method/pooling"),
+    ],
+)
+def test_several_layers_that_cannot_be_are_refused_where_they_stand(plan, method, pointer):
+    with pytest.raises(BadInput) as caught:
+        plan(method=method)
+    assert caught.value.faults[0].pointer == pointer
