@@ -5,18 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from transformers import BertConfig, BertModel
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
-from headstart.engine.backbones.families import call, last_hidden
-from headstart.engine.backbones.loading import Backbone
+from headstart.engine.backbones.anatomy import read_anatomy
+from headstart.engine.backbones.families import FAMILIES, Family, call, last_hidden
+from headstart.engine.backbones.importing import import_folder
+from headstart.engine.backbones.loading import Backbone, load_backbone
 from headstart.engine.boundary import run_prefix
 from headstart.engine.pooling import pool_with
 from headstart.engine.suffix import Suffix, adapted, cut_of, make_suffix
 from headstart.specs.backbones import Layer
 from headstart.specs.plans import INPUT
+from tests.engine.conftest import reviews
 from tests.engine.samples import EXAMPLES, batch_for, encoded_for, recording
-from tests.engine.tiny import AUDIO_TYPES, IMAGE_TYPES, TEXT_TYPES, TIMM_TYPES
+from tests.engine.tiny import AUDIO_TYPES, IMAGE_TYPES, TEXT_TYPES, TIMM_TYPES, make_tiny_backbone
 
-FAMILIES = [*TEXT_TYPES, *IMAGE_TYPES, *TIMM_TYPES, *AUDIO_TYPES]
+EVERY = [*TEXT_TYPES, *IMAGE_TYPES, *TIMM_TYPES, *AUDIO_TYPES]
 BY_LENGTH = ["wav2vec2", "hubert", "wavlm", "whisper"]
 """Their front ends look along the whole recording."""
 
@@ -44,12 +50,12 @@ def whole_vectors(backbone: Backbone, module: torch.nn.Module) -> torch.Tensor:
     return pool_with("mean", layer)(last_hidden(call(module, batch.tensors)), batch.mask)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY)
 def test_every_family_can_be_cut_at_every_layer_between_its_blocks(backbones, family):
     assert len(boundaries(backbones(family))) >= (1 if family == "albert" else 3)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY)
 def test_prefix_then_suffix_is_the_whole_model_bit_for_bit_at_every_boundary(backbones, family):
     backbone = backbones(family)
     encoded = encoded_for(backbone)
@@ -66,7 +72,7 @@ def test_prefix_then_suffix_is_the_whole_model_bit_for_bit_at_every_boundary(bac
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY)
 def test_gradients_through_the_suffix_are_those_of_the_whole_model_at_every_boundary(backbones, family):
     backbone = backbones(family)
     encoded = encoded_for(backbone)
@@ -89,7 +95,7 @@ def test_gradients_through_the_suffix_are_those_of_the_whole_model_at_every_boun
                 assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-7), (boundary.name, name)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY)
 def test_company_in_a_batch_changes_no_answer(backbones, family):
     backbone = backbones(family)
     layer = backbone.anatomy.layer(backbone.anatomy.default_layer)
@@ -108,3 +114,27 @@ def test_recordings_are_batched_by_equal_length(backbones, family):
     lengths = backbone.preprocessor.encode([recording(0, 0.5), recording(1, 0.9), recording(2, 0.55)], None).lengths
     assert lengths[0] != lengths[1]
     assert lengths[0] == lengths[2]
+
+
+class ToyConfig(BertConfig):
+    model_type = "toy"
+
+
+class ToyModel(BertModel):
+    config_class = ToyConfig
+
+
+def test_a_new_family_is_one_entry(world, tmp_path, monkeypatch):
+    monkeypatch.setitem(CONFIG_MAPPING._extra_content, "toy", ToyConfig)  # what a transformers that knows the family brings
+    monkeypatch.setitem(MODEL_MAPPING._extra_content, ToyConfig, ToyModel)
+    monkeypatch.setitem(FAMILIES, "toy", Family())
+    source, folder = tmp_path / "source", tmp_path / "toy"
+    source.mkdir()
+    folder.mkdir()
+    make_tiny_backbone(source, "toy")
+    files = import_folder(source, folder, max_bytes=1 << 30)
+    backbone = load_backbone(folder, read_anatomy(folder, files, license=None))
+    assert backbone.anatomy.architecture == "ToyModel"
+    for method in ({"type": "feature-extraction"}, {"type": "fine-tuning", "top_layers": 1}):
+        outcome, _ = world.run(backbone, reviews(60), method=method, training={"dtype": "float32", "epochs": 1})
+        assert outcome.metrics["sentiment"]["accuracy"] > 0
