@@ -80,13 +80,13 @@ class Group:
             raise fault or MemoryError("memory ran out in another process")
         return summed
 
-    def divided(self, rows: NDArray[np.int64], compute: Callable[[NDArray[np.int64]], NDArray[np.float32]]) -> NDArray[np.float32]:
-        """What `compute` gives for these rows, float32 [N, D], each computed in one process and known to all."""
+    def divided(self, rows: NDArray[np.int64], compute: Callable[[NDArray[np.int64]], NDArray[Any]]) -> NDArray[Any]:
+        """What `compute` gives for these rows, [N, D], each computed in one process and known to all."""
         if self.size == 1 or len(rows) < self.size:
             return compute(rows)
         places = self.share(np.arange(len(rows)))
         own = torch.from_numpy(compute(rows[places]))
-        whole = torch.zeros((len(rows), own.shape[1]), device=self.device)
+        whole = torch.zeros((len(rows), own.shape[1]), dtype=own.dtype, device=self.device)
         whole[torch.from_numpy(places).to(self.device)] = own.to(self.device)
         distributed.all_reduce(whole)
         return whole.cpu().numpy()
