@@ -50,9 +50,7 @@ POOLINGS: dict[str, Pool] = {"mean": mean, "first": first, "max": maximum}
 
 def pool_with(name: str, layer: Layer) -> Pool:
     """The pooling called `name` of what `layer` gives; what is one vector for each example already passes as it is."""
-    if layer.axes == ["D"] or name == "pooler":
-        return lambda hidden, _mask: hidden.float().flatten(1)
-    if name == "flatten":
+    if layer.axes == ["D"] or name in {"pooler", "flatten"}:
         return lambda hidden, _mask: hidden.float().flatten(1)
     pool = POOLINGS[name]
 

@@ -188,7 +188,7 @@ class Suffix:
 
     def _stand_in(self, layer: Layer) -> Callable[..., object]:
         """What a layer below the boundary does: hand on the cached hidden state where its own output has that shape, else zeros."""
-        seen, boundary = self._seen[layer.name], self.cut.below[-1]
+        seen, own = self._seen[layer.name], layer.output == self.cut.below[-1].output
         part = find_layer(self.module, layer.name)
         makes = type(part).forward.__get__(part) if layer.name == self._maker else None
         follows = self._maker is not None and layer.name.rpartition(".")[0] == self._maker.rpartition(".")[0]
@@ -198,21 +198,19 @@ class Suffix:
             if makes is not None:
                 with torch.no_grad():
                     self._made = makes(self._hidden, *args[1:], **kwargs)
-            hidden = self._hidden if layer.output == boundary.output else self._unread(seen)
-            return with_first(self._made if follows else seen, hidden)
+            return with_first(self._made if follows else seen, self._hidden if own else self._unread(layer, self._hidden))
 
         return forward
 
-    def _unread(self, seen: object) -> Tensor:
+    def _unread(self, layer: Layer, hidden: Tensor) -> Tensor:
         """Zeros of a layer's own shape for this batch: they are handed on, and end at the next stand-in."""
-        own, probe, hidden = first_tensor(seen), first_tensor(self._seen[self.cut.boundary]), self._hidden
+        boundary = self.cut.below[-1]
+        own, probe = first_tensor(self._seen[layer.name]), first_tensor(self._seen[boundary.name])
         assert own is not None  # noqa: S101 - a layer gives a tensor
         assert probe is not None  # noqa: S101
-        assert hidden is not None  # noqa: S101
         shape = [len(hidden), *own.shape[1:]]
-        layer = next(layer for layer in self.cut.below if self._seen[layer.name] is seen)
-        if "T" in layer.output and "T" in self.cut.below[-1].output:
-            at, in_boundary = layer.output.index("T") + 1, self.cut.below[-1].output.index("T") + 1
+        if "T" in layer.output and "T" in boundary.output:
+            at, in_boundary = layer.output.index("T") + 1, boundary.output.index("T") + 1
             shape[at] = max(1, round(own.shape[at] * hidden.shape[in_boundary] / probe.shape[in_boundary]))
         return hidden.new_zeros(shape)
 

@@ -201,14 +201,12 @@ def _last_index(method: Tuned, anatomy: Anatomy) -> int:
     """The highest layer that the pooled output depends on."""
     if method.pooling == "pooler":
         return max(layer.index for layer in anatomy.layers)
-    return next(layer.index for layer in anatomy.layers if layer.name == anatomy.default_layer)
+    return anatomy.layer(anatomy.default_layer).index
 
 
 def _is_used(tensor: Tensor, method: Tuned, anatomy: Anatomy) -> bool:
     owner = _owner(tensor, anatomy)
-    if owner is None:
-        return True
-    return next(layer.index for layer in anatomy.layers if layer.name == owner) <= _last_index(method, anatomy)
+    return owner is None or anatomy.layer(owner).index <= _last_index(method, anatomy)
 
 
 def _owner(tensor: Tensor, anatomy: Anatomy) -> str | None:

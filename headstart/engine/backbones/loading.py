@@ -31,7 +31,7 @@ from headstart.engine.inputs.audio import AudioPreprocessor
 from headstart.engine.inputs.image import ImagePreprocessor
 from headstart.engine.inputs.text import TextPreprocessor
 from headstart.errors import BadInput, EngineFault, listing
-from headstart.specs.backbones import Anatomy, AudioInput, ImageInput, ModalityInput, TextInput
+from headstart.specs.backbones import Anatomy, ImageInput, ModalityInput, TextInput
 
 _STRANGERS_ERRORS = (
     ArithmeticError,
@@ -95,15 +95,8 @@ def load_preprocessor(folder: Path, module: torch.nn.Module, spec: ModalityInput
     """
     if isinstance(spec, TextInput):
         return TextPreprocessor(load_tokenizer(folder), spec, files)
-    return preprocessor_of(spec, "x" if is_timm(read_json(folder / "config.json")) else module.main_input_name)  # type: ignore[arg-type]
-
-
-def preprocessor_of(spec: ImageInput | AudioInput, name: str) -> Preprocessor:
-    """Of images or sound, which need no file.
-
-    Args:
-        name: the keyword by which the module takes them.
-    """
+    # the keyword by which the module takes them
+    name = "x" if is_timm(read_json(folder / "config.json")) else str(module.main_input_name)
     return ImagePreprocessor(spec, name) if isinstance(spec, ImageInput) else AudioPreprocessor(spec, name)
 
 
