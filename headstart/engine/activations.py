@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headstart.engine.cache import FeatureCache
-from headstart.engine.examples import Example, digests, distinct
+from headstart.engine.cache import FeatureCache, distinct
+from headstart.engine.examples import Example, digests
 from headstart.engine.features import SHARD_SECONDS, Floats, Halved, Progress, Rising, completed, computed_parts
 from headstart.engine.group import group_now
 from headstart.engine.inputs import Batch, Encoded

@@ -86,21 +86,3 @@ def digest(example: Example) -> bytes:
 def digests(examples: Sequence[Example]) -> NDArray[np.uint8]:
     """`digest` of each, [N, 32]."""
     return np.frombuffer(b"".join(map(digest, examples)), np.uint8).reshape(-1, 32)
-
-
-def distinct(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first row of each digest, [M] in their order, and for every row which of them it equals, [N].
-
-    Args:
-        rows: digests, [N, 32].
-    """
-    place: dict[bytes, int] = {}
-    firsts: list[int] = []
-    which = np.empty(len(rows), np.int64)
-    for number, row in enumerate(rows):
-        key = row.tobytes()
-        if key not in place:
-            place[key] = len(firsts)
-            firsts.append(number)
-        which[number] = place[key]
-    return np.array(firsts, np.int64), which

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from headstart.engine.batches import plan_batches
-from headstart.engine.cache import FeatureCache
-from headstart.engine.examples import Example, Picked, digests, distinct
+from headstart.engine.cache import FeatureCache, distinct
+from headstart.engine.examples import Example, Picked, digests
 from headstart.engine.faults import ran_out_of_memory
 from headstart.engine.group import Group, group_now
 from headstart.engine.inputs import Batch, Encoded, Preprocessor, ahead
@@ -86,28 +86,29 @@ def extract(
     unique = rows[firsts]
     units_computed = 0
 
-    def compute(missing: NDArray[np.int64]) -> Floats:
+    def parts_of(missing: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Floats]]:
         nonlocal units_computed
         encoded = preprocessor.encode(Picked(examples, firsts[missing]), limit)
-        parts = computed_parts(
+        units_computed += int(encoded.lengths.sum())
+        return computed_parts(
             prefix, encoded, np.arange(len(missing)), batch_tokens, alike=preprocessor.alike, progress=told, halved=halved
         )
-        units_computed += int(encoded.lengths.sum())
-        if cache is None:
-            return gathered(parts, len(missing))
-        keeper = _Keeper(cache, unique[missing], clock)
-        for places, values in parts:
-            keeper.keep(places, values)
-        keeper.flush()
-        return np.empty((0, 0), np.float32)  # read back from the cache, so that the rows are held once
 
     group = group_now()
     if cache is None:
-        values, rows_computed = group.divided(np.arange(len(unique)), compute)[which], len(unique)
+        values = group.divided(np.arange(len(unique)), lambda missing: gathered(parts_of(missing), len(missing)))[which]
+        rows_computed = len(unique)
     elif group.agrees(on=bool(cache.knows(unique).all())):
         return Features(cache.lookup(rows)[0], 0, len(examples), 0, 0.0)
     else:
-        rows_computed = completed(cache, unique, compute, told.again, group)
+
+        def keep(missing: NDArray[np.int64]) -> None:
+            keeper = _Keeper(cache, unique[missing], clock)
+            for places, computed in parts_of(missing):
+                keeper.keep(places, computed)
+            keeper.flush()
+
+        rows_computed = completed(cache, unique, keep, told.again, group)
         values = cache.lookup(rows)[0]  # of all rows at once: picked from those of `unique` they would be held twice
     units = round(group.total(units_computed)[0])
     return Features(values, rows_computed, len(examples) - rows_computed, units, clock() - started)

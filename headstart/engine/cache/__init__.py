@@ -29,7 +29,7 @@ from headstart.engine.cache.keys import CacheKey
 from headstart.engine.cache.locks import Lock, hold
 from headstart.engine.cache.shards import RECORD, VALUES, Damaged, Shard, read_shard, take_away, write_shard
 
-__all__ = ["RECORD", "VALUES", "CacheKey", "FeatureCache", "prune", "survey"]
+__all__ = ["RECORD", "VALUES", "CacheKey", "FeatureCache", "distinct", "prune", "survey"]
 
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 600.0
@@ -128,7 +128,7 @@ class FeatureCache:
             OSError: the cache cannot be written, or does not give back what was written.
         """
         self._hold()
-        places = distinct(rows)
+        places, _ = distinct(rows)
         done = np.zeros(len(rows), np.bool_)
         until, least = clock() + PATIENCE_SECONDS, len(places)
         while True:

@@ -62,7 +62,9 @@ def prefixes(rows: Rows) -> NDArray[np.uint64]:
     return np.ascontiguousarray(rows[:, :8]).view(np.uint64).reshape(-1)
 
 
-def distinct(rows: Rows) -> NDArray[np.int64]:
-    """Positions of the first of each of these rows, in their order."""
+def distinct(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions of the first of each of these rows, [D] in their order, and for every row which of them it equals, [N]."""
     whole = np.ascontiguousarray(rows).view("V32").reshape(-1)
-    return np.sort(np.unique(whole, return_index=True)[1])
+    _, firsts, which = np.unique(whole, return_index=True, return_inverse=True)
+    order = np.argsort(firsts)
+    return firsts[order], np.argsort(order)[which]

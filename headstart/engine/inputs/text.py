@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -40,16 +40,14 @@ class EncodedTexts:
     Attributes:
         padding: the id that padding has; some models tell positions from it.
         segments: which of two texts each token is from; None where the network is not told.
+        lengths: tokens of each text, [N].
     """
 
     padding: int
+    ids: list[NDArray[np.int32]]
     segments: list[NDArray[np.int8]] | None
-    ids: list[NDArray[np.int32]] = field(default_factory=list)
-    cut: list[bool] = field(default_factory=list)
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        return np.fromiter((len(row) for row in self.ids), dtype=np.int64, count=len(self.ids))
+    lengths: NDArray[np.int64]
+    cut: list[bool]
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         mask = self._mask(rows)
@@ -66,7 +64,7 @@ class EncodedTexts:
 
     def _mask(self, rows: NDArray[np.int64]) -> Tensor:
         """int64 [B, T], padding on the right."""
-        lengths = torch.tensor([len(self.ids[row]) for row in rows])
+        lengths = torch.from_numpy(self.lengths[rows])
         return (torch.arange(int(lengths.max())) < lengths[:, None]).long()
 
 
@@ -102,19 +100,20 @@ class TextPreprocessor:
         A text without any token (only spaces, for tokenizers that add none of their own) becomes one padding token, so that it has an answer.
         """
         backend = self._backend(self._limit(limit))
-        encoded = EncodedTexts(self._padding, [] if self._spec.segments else None)
+        ids, segments, cut = list[NDArray[np.int32]](), list[NDArray[np.int8]](), list[bool]()
         try:
             for start in range(0, len(examples), CHUNK):
                 for row in backend.encode_batch_fast(list(examples[start : start + CHUNK])):
-                    encoded.ids.append(np.array(row.ids or [self._padding], np.int32))
-                    encoded.cut.append(bool(row.overflowing))
-                    if encoded.segments is not None:
-                        encoded.segments.append(np.array(row.type_ids or [0], np.int8))
+                    ids.append(np.array(row.ids or [self._padding], np.int32))
+                    cut.append(bool(row.overflowing))
+                    if self._spec.segments:
+                        segments.append(np.array(row.type_ids or [0], np.int8))
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as fault:  # a panic below Python is no `Exception`; it must not end the thread or the process
             raise EngineFault("bad_data", "The backbone's tokenizer failed on one of the texts.", "Leave out unusual texts.") from fault
-        return encoded
+        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+        return EncodedTexts(self._padding, ids, segments if self._spec.segments else None, lengths, cut)
 
     def sample(self, length: int, rows: int, seed: int) -> Batch:
         """Ids from the upper half of the vocabulary, where no padding token lies (its positions would be skipped)."""
