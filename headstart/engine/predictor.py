@@ -5,14 +5,13 @@ Axes: N inputs, D width, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.images import open_image
-from headstart.data.recordings import seconds_of
 from headstart.engine.artifacts import Artifact, TaskEntry
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.backbones.merging import merged
@@ -22,12 +21,8 @@ from headstart.engine.heads import HEADS
 from headstart.engine.prefix import Prefix
 from headstart.engine.tasks import TASKS
 from headstart.errors import BadInput, EngineFault, closest, invalid_field, listing, quote
-from headstart.specs.backbones import Modality
 from headstart.specs.plans import parted
 from headstart.specs.predictions import Classification, PredictedRow, PredictionWarning
-
-CHECKS: Mapping[Modality, Callable[[bytes], object]] = {"image": open_image, "audio": seconds_of}
-"""What refuses a file before its batch is made, so that a stranger's broken one is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,30 +85,41 @@ class Predictor:
             EngineFault: `bad_data`, when the tokenizer fails; `out_of_memory`; `diverged`.
         """
         entries = self.select(tasks)
-        embedded = self.embed(self._examples(inputs))
+        examples = self._examples(inputs)
+        try:
+            embedded = self.embed(examples)
+        except EngineFault as fault:
+            if fault.code == "bad_data":
+                self._name_the_bad(examples)
+            raise
         tokens = int(embedded.units.sum()) if self._preprocessor.modality == "text" else 0
         return self.answer(embedded, entries, top_k), tokens
 
     def _examples(self, inputs: Sequence[Mapping[str, str | bytes]]) -> list[Example]:
         """What the backbone takes, of inputs by name."""
         names = self.manifest.tasks[0].inputs
-        examples = []
+        examples: list[Any] = []  # a text, two, or a file
         for number, given in enumerate(inputs):
             if given.keys() != set(names):
                 wanted, pointer = listing(names), f"/inputs/{number}"
                 raise invalid_field(pointer, f"The model reads {wanted}, not {listing(list(given))}.", f"Give each input with {wanted}.")
-            examples.append(self._example([given[name] for name in names], number))
+            first, *second = (given[name] for name in names)
+            examples.append((first, *second) if second else first)
         return examples
 
-    def _example(self, parts: list[str | bytes], number: int) -> Example:
-        if isinstance(parts[0], bytes):
+    def _name_the_bad(self, examples: Sequence[Example]) -> None:
+        """Say which file could not be read; looked for only when one could not, so that none is decoded twice otherwise.
+
+        Raises:
+            BadInput: with the code that the file is refused by.
+        """
+        for number, example in enumerate(examples):
             try:
-                CHECKS[self._preprocessor.modality](parts[0])
-            except BadInput as fault:
-                raise invalid_field(f"/inputs/{number}", fault.message, fault.hint, code=fault.code) from fault
-            return parts[0]
-        texts = [part for part in parts if isinstance(part, str)]
-        return texts[0] if len(texts) == 1 else (texts[0], texts[1])
+                self._preprocessor.encode([example], self.manifest.max_tokens).batch(np.zeros(1, np.int64))
+            except EngineFault as fault:
+                cause = fault.__cause__
+                if isinstance(cause, BadInput):
+                    raise invalid_field(f"/inputs/{number}", cause.message, cause.hint, code=cause.code) from fault
 
     def select(self, tasks: Sequence[str] | None) -> list[TaskEntry]:
         """The tasks of these names, in the model's order.

@@ -35,6 +35,12 @@ def recording(seed: int, seconds: float = 0.6, rate: int = 16000) -> bytes:
     return file.getvalue()
 
 
+def silence() -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(8000, np.float32), 16000, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
 EXAMPLES: dict[str, list[Any]] = {
     "text": TEXTS,
     "image": [image(seed) for seed in range(3)],

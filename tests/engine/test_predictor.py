@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from headstart.engine.predictor import Predictor
 from headstart.errors import BadInput, EngineFault
 from headstart.specs.predictions import PredictedRow
 from tests.engine.conftest import World, reviews
+from tests.engine.samples import image, recording, silence
 
 TEXTS = ["great film", "the book was dull", " ", "", "was it very bad", "good " * 200, "loved it 😀"]
 
@@ -127,3 +130,25 @@ def test_inputs_of_other_names_are_refused_with_those_the_model_has(predictor):
     with pytest.raises(BadInput, match="reads text") as refused:
         predictor.predict([{"text": "good"}, {"image": b"1"}])
     assert refused.value.faults[0].pointer == "/inputs/1"
+
+
+@pytest.mark.parametrize(
+    ("modality", "family", "bad", "code"),
+    [
+        ("image", "vit", image(1)[:200], "bad_image"),
+        ("audio", "whisper", silence(), "silent_audio"),
+        ("audio", "whisper", b"x", "unknown_format"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_among_good_ones(backbones, world, modality, family, bad, code):
+    world.types = {modality: modality, "label": "category"}
+    make: Callable[[int], bytes] = {"image": image, "audio": recording}[modality]
+    rows = [(base64.b64encode(make(seed)).decode(), "ab"[seed % 2]) for seed in range(12)]
+    task = {"name": "what", "type": f"{modality}-classification", "inputs": {modality: modality}, "target": "label"}
+    _, folder = world.run(backbones(family), rows, header=(modality, "label"), tasks=[task])
+    predictor = Predictor(backbones(family), load_artifact(folder))
+    good = {modality: make(0)}
+    assert len(predictor.predict([good, good])[0]) == 2
+    with pytest.raises(BadInput) as refused:
+        predictor.predict([good, {modality: bad}, good])
+    assert (refused.value.code, refused.value.faults[0].pointer) == (code, "/inputs/1")
