@@ -13,7 +13,7 @@ from headstart.data.images import open_image
 from headstart.data.limits import ReadLimits
 from headstart.data.problems import Problems
 from headstart.data.profile import Distinct
-from headstart.data.recordings import read_recording, seconds_of
+from headstart.data.recordings import begins_frame, read_recording, seconds_of
 from headstart.errors import BadInput, quote
 from headstart.specs.datasets import ColumnProfile, MediaType
 
@@ -48,8 +48,7 @@ def _named(head: bytes) -> tuple[MediaType | None, str]:
     for kind, name, start, eighth in _NAMES:
         if head.startswith(start) and head.startswith(eighth, 8):
             return kind, name
-    # the first bits of a frame of MP3, which has no magic of its own
-    return ("audio", "MP3") if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 else (None, "")
+    return ("audio", "MP3") if begins_frame(head) else (None, "")
 
 
 class MediaColumn:

@@ -112,7 +112,12 @@ def _is_known(content: bytes) -> bool:
         return content[8:12] == b"WAVE"
     if content[:4] in {b"fLaC", b"OggS"} or content[:3] == b"ID3":
         return True
-    return len(content) > 1 and content[0] == 0xFF and content[1] & 0xE6 == 0xE2  # a frame's first bits, of layer III
+    return begins_frame(content)
+
+
+def begins_frame(content: bytes) -> bool:
+    """Whether this begins as a frame of MPEG audio, layer III, does: MP3 without tags has no other magic."""
+    return len(content) > 1 and content[0] == 0xFF and content[1] & 0xE6 == 0xE2
 
 
 def _blocks(sound: _Stream, most: int) -> Iterator[NDArray[np.float32]]:

@@ -17,9 +17,8 @@ from headstart.data.limits import ReadLimits
 from headstart.data.media import HEAD_BYTES, kind_of
 from headstart.data.problems import Problems
 from headstart.errors import BadInput, listing, quote
-from headstart.specs.datasets import MediaType
+from headstart.specs.datasets import SPLITS, MediaType
 
-SPLITS = ("train", "validation", "test")
 FILE_NAME = "file_name"
 TABLES = ("metadata.csv", "metadata.jsonl")
 LOOKED_AT = 100

@@ -15,9 +15,9 @@ from headstart.blobs.local import file_sha256
 from headstart.data.table import cells, open_table
 from headstart.data.table import texts as texts_of
 from headstart.engine.examples import Paired, Picked
-from headstart.engine.splits import SPLITS
 from headstart.engine.tasks import TASKS
 from headstart.errors import EngineFault, quote
+from headstart.specs.datasets import SPLITS
 from headstart.specs.jobs import JobSpec
 from headstart.specs.plans import Plan
 

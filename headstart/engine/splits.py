@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from headstart.errors import EngineFault
 from headstart.planning.splits import carve_validation, counts_for_class
-
-SPLITS = ("train", "validation", "test")
+from headstart.specs.datasets import SPLITS
 
 Rows = NDArray[np.int64]
 

@@ -24,9 +24,9 @@ from headstart.engine.optimizers import Optimiser, Rates
 from headstart.engine.sources import Rows, Source
 from headstart.engine.views import Views
 from headstart.errors import EngineFault
+from headstart.planning.estimates import AUTO_BATCH
 from headstart.specs.jobs import Training
 
-AUTO_BATCH = 32
 SEED_STEP = 1_000_003
 """Between the seeds of two processes at one job: each drops out elements of its own rows."""
 
@@ -143,7 +143,7 @@ class _Loop:
     ) -> None:
         self._source, self._targets, self._options, self._told = source, targets, options, told
         self._views, self._recipe, self._group = views, recipe, group_now()
-        self._lengths = source.lengths  # once: it is made anew of all rows each time it is asked for
+        self._lengths = source.lengths  # once: a source may have to make them
         self._head = {name: nn.Parameter(torch.from_numpy(value).to(source.device, copy=True)) for name, value in head.items()}
         self._most_rows = 2**30
 

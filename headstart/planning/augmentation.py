@@ -14,11 +14,11 @@ def check_augmentation(spec: JobSpec) -> None:
     Raises:
         BadInput: `invalid_field`.
     """
-    augmentation, task = spec.training.augmentation, spec.tasks[0].type
+    augmentation, task = spec.training.augmentation, spec.tasks[0]
     if augmentation is None:
         return
-    if not task.startswith("image-"):
-        message = f"Augmentation changes images, and {task} has none."
+    if task.modality != "image":
+        message = f"Augmentation changes images, and {task.type} has none."
         raise invalid_field(POINTER, message, "Leave augmentation out.")
     if augmentation.views is None and not spec.method.head.stepped:
         message = f"A {spec.method.head.type} head that is not trained by steps needs the views of all rows at once, and every epoch sees new ones."

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headstart.errors import BadInput, closest, invalid_field, listing, quote
-from headstart.specs.datasets import ColumnProfile, DatasetProfile
+from headstart.specs.backbones import Modality
+from headstart.specs.datasets import MEDIA_TYPES, SPLITS, ColumnProfile, DatasetProfile
 from headstart.specs.labels import MAX_LABEL_CHARS
 from headstart.specs.tasks import Task
 
-FILES = ("image", "audio")
-"""Column types whose cells are files."""
-SPLITS = ("train", "validation", "test")
 SPLIT_POINTER = "/evaluation/split_column"
 
 
@@ -56,7 +54,7 @@ def task_columns(task: Task, number: int, profile: DatasetProfile) -> TaskColumn
         raise invalid_field(
             pointer, f"The column {quote(target.name)} is both the input and the target.", _label_columns(profile, target.name)
         )
-    if target.type in FILES:
+    if target.type in MEDIA_TYPES:
         raise invalid_field(
             pointer, f"The column {quote(target.name)} holds files, and {task.type} learns labels.", _label_columns(profile, target.name)
         )
@@ -69,9 +67,9 @@ def task_columns(task: Task, number: int, profile: DatasetProfile) -> TaskColumn
 def _input(task: Task, number: int, name: str, column_name: str, profile: DatasetProfile) -> ColumnProfile:
     pointer = f"/tasks/{number}/inputs/{name}"
     column = find_column(column_name, profile, pointer)
-    modality = task.type.partition("-")[0]
-    if (modality if modality in FILES else None) != (column.type if column.type in FILES else None):
-        right = [each.name for each in profile.columns if (each.type == modality if modality in FILES else each.type not in FILES)]
+    modality = task.modality
+    if not _holds(column, modality):
+        right = [each.name for each in profile.columns if _holds(each, modality)]
         hint = (
             f"Columns that do: {listing(right)}." if right else f"Upload them as a zip, or state the type {quote(modality)} in its schema."
         )
@@ -80,6 +78,11 @@ def _input(task: Task, number: int, name: str, column_name: str, profile: Datase
     if column.missing >= profile.rows:
         raise invalid_field(pointer, f"The column {quote(column.name)} is empty in every row.")
     return column
+
+
+def _holds(column: ColumnProfile, modality: Modality) -> bool:
+    """Whether a column's cells are of a modality; numbers and categories can be read as texts."""
+    return column.type not in MEDIA_TYPES if modality == "text" else column.type == modality
 
 
 def label_counts(target: ColumnProfile, number: int, profile: DatasetProfile) -> dict[str, int]:

@@ -15,8 +15,8 @@ from headstart.specs.plans import Estimate, Hardware, RowsPlan
 CHARS_PER_TOKEN = 4.0
 """Of English in a vocabulary of some ten thousand pieces."""
 
-PIXELS_OF_A_TOKEN = 256
-POSITIONS_A_SECOND = 50
+PIXELS_OF_A_UNIT = 256
+UNITS_A_SECOND = 50
 """By which batches of images and of sound are filled to a budget of tokens, as the engine fills them."""
 
 SECONDS_UNKNOWN = 5.0
@@ -111,9 +111,9 @@ def places_of(anatomy: Anatomy, mean_units: float) -> float:
         case TextInput():
             return mean_units
         case ImageInput():
-            return max(1.0, prod(anatomy.input.size) / PIXELS_OF_A_TOKEN)
+            return max(1.0, prod(anatomy.input.size) / PIXELS_OF_A_UNIT)
         case AudioInput():
-            return mean_units * POSITIONS_A_SECOND
+            return mean_units * UNITS_A_SECOND
 
 
 def pooled_width(layer: Layer, pooling: str, anatomy: Anatomy) -> int:

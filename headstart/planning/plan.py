@@ -186,7 +186,7 @@ def _check_init(spec: JobSpec) -> None:
 
 
 def _check_modality(spec: JobSpec, anatomy: Anatomy) -> None:
-    needed = spec.tasks[0].type.partition("-")[0]
+    needed = spec.tasks[0].modality
     if anatomy.modality != needed:
         message = f"The backbone {quote(spec.backbone)} takes {anatomy.modality}, and {spec.tasks[0].type} needs {needed}."
         raise invalid_field("/backbone", message, f"Choose a backbone whose modality is {needed}.")

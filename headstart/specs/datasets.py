@@ -28,6 +28,8 @@ COLUMN_TYPES: tuple[ColumnType, ...] = get_args(ColumnType)
 MediaType = Literal["image", "audio"]
 """Types of the columns whose cells are files."""
 MEDIA_TYPES: tuple[MediaType, ...] = get_args(MediaType)
+SPLITS = ("train", "validation", "test")
+"""What a split column holds."""
 DatasetStatus = Literal["pending", "validating", "ready", "invalid"]
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from headstart.specs.backbones import Modality
 from headstart.specs.fields import ColumnName, Input, Name
 
 
@@ -41,6 +42,7 @@ class _Classification(Input):
 class TextClassification(_Classification):
     """One label for each text, or pair of texts."""
 
+    modality: ClassVar[Modality] = "text"
     type: Literal["text-classification"] = Field(description="What the head learns.")
     inputs: TextInputs
 
@@ -48,6 +50,7 @@ class TextClassification(_Classification):
 class ImageClassification(_Classification):
     """One label for each image."""
 
+    modality: ClassVar[Modality] = "image"
     type: Literal["image-classification"] = Field(description="What the head learns.")
     inputs: ImageInputs
 
@@ -55,6 +58,7 @@ class ImageClassification(_Classification):
 class AudioClassification(_Classification):
     """One label for each recording."""
 
+    modality: ClassVar[Modality] = "audio"
     type: Literal["audio-classification"] = Field(description="What the head learns.")
     inputs: AudioInputs
 

@@ -28,7 +28,7 @@ from headstart.engine.backbones.tokenizer import check_fits, load_tokenizer
 from headstart.engine.backbones.trust import refuse_config
 from headstart.engine.boundary import first_tensor, with_first
 from headstart.engine.inputs import Batch, Preprocessor
-from headstart.engine.inputs.audio import UNITS_A_SECOND
+from headstart.planning.estimates import UNITS_A_SECOND
 from headstart.specs.backbones import Anatomy, AudioInput, Axis, ImageInput, Layer, ModalityInput, Tensor, TextInput
 
 PROBE_LENGTH = 64

@@ -29,9 +29,9 @@ from transformers.audio_utils import mel_filter_bank, spectrogram, window_functi
 from headstart.data.recordings import read_recording, seconds_of
 from headstart.engine.inputs import Batch
 from headstart.errors import BadInput, EngineFault
+from headstart.planning.estimates import UNITS_A_SECOND
 from headstart.specs.backbones import AudioInput, Modality
 
-UNITS_A_SECOND = 50
 QUANTUM = 10
 """Units; 0.2 s."""
 

@@ -22,12 +22,12 @@ from headstart.data.images import open_image
 from headstart.engine.examples import Varied
 from headstart.engine.inputs import Batch
 from headstart.errors import BadInput, EngineFault
+from headstart.planning.estimates import PIXELS_OF_A_UNIT
 from headstart.specs.backbones import ImageInput, Modality
 
 _FORMAT = 1
 """Of what is done here; raised when the same image would give other pixels."""
 
-_PATCH = 16 * 16
 _LONGEST = 16
 """An image is cut to so many times its shorter edge before that edge is resized: one of 1 × 40,000,000 would take terabytes."""
 
@@ -54,7 +54,7 @@ class EncodedImages:
     @property
     def lengths(self) -> NDArray[np.int64]:
         height, width = self.size
-        length = np.int64(max(1, height * width // _PATCH))
+        length = np.int64(max(1, height * width // PIXELS_OF_A_UNIT))
         return np.broadcast_to(length, len(self.examples))  # one number, however many there are
 
     @property

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.engine.tasks import classification
-from headstart.specs.backbones import Modality
 from headstart.specs.jobs import TaskReport
 from headstart.specs.predictions import Classification
 
@@ -22,27 +21,19 @@ class TaskKind:
     """What the engine needs of a task.
 
     Attributes:
-        modality: of the backbone that it needs.
         problem: the kind of answer.
         encode: (cells, classes) → class numbers [N], −1 where there is no label.
         evaluate: (logits [N, C], targets [N], classes, targets of the training rows, split) → its part of the report.
         decode: (logits [N, C], classes, how many scores or None) → one answer for each row.
     """
 
-    modality: Modality
     problem: str
     encode: Callable[[Sequence[str | None], Sequence[str]], Targets]
     evaluate: Callable[[NDArray[np.float64], Targets, Sequence[str], Targets, Literal["validation", "test"]], TaskReport]
     decode: Callable[[NDArray[np.float64], Sequence[str], int | None], list[Classification]]
 
 
-def _classification(modality: Modality) -> TaskKind:
-    return TaskKind(modality, "single-label", classification.encode, classification.evaluate, classification.decode)
+_CLASSIFICATION = TaskKind("single-label", classification.encode, classification.evaluate, classification.decode)
 
-
-TASKS = {
-    "text-classification": _classification("text"),
-    "image-classification": _classification("image"),
-    "audio-classification": _classification("audio"),
-}
+TASKS = dict.fromkeys(("text-classification", "image-classification", "audio-classification"), _CLASSIFICATION)
 """A task's `type` → the task."""
