@@ -9,12 +9,8 @@ row. Files are dropped from memory before they are opened anew, as far as the ke
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -22,6 +18,7 @@ from typing import Self
 
 import numpy as np
 
+from benchmarks.common import by_size
 from headstart.engine.cache import CacheKey, FeatureCache
 from headstart.engine.features import SHARD_ROWS
 from headstart.engine.heads.linear import solve
@@ -122,19 +119,7 @@ def _drop_from_memory(root: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="*", default=ROWS)
-    parser.add_argument("--folder", type=Path, help="where to write; a temporary folder by default")
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one is not None:
-        print(json.dumps(measure(options.folder, options.one)))
-        return 0
-    found = {}
-    for rows in options.rows:
-        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            command = [sys.executable, "-m", "benchmarks.cache", "--one", str(rows), "--folder", folder]
-            found[rows] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    found = dict(by_size("benchmarks.cache", __doc__, ROWS, measure))
     names = ("append", "first_lookup", "lookup", "solve")
     print(f"| rows | {' | '.join(f'{name}, µs a row' for name in names)} | open, s | append, MiB | lookup, MiB | solve, MiB |")
     print("|---|" + "---|" * (len(names) + 4))

@@ -11,11 +11,7 @@ epoch, batches of 256.
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -23,6 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks.cache import CLASSES, KEY, MIB, ROWS, WIDTH, Peak, digests
+from benchmarks.common import by_size
 from headstart.engine import hardware
 from headstart.engine.cache import FeatureCache
 from headstart.engine.features import SHARD_ROWS
@@ -78,24 +75,13 @@ def measure(root: Path, rows: int) -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="*", default=ROWS)
-    parser.add_argument("--folder", type=Path, help="where to write; a temporary folder by default")
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one is not None:
-        print(json.dumps(measure(options.folder, options.one)))
-        return 0
+    sizes = by_size("benchmarks.cached_training", __doc__, ROWS, measure, prepare=fill)
     print(hardware.measure().model_dump_json())
     print(
         "| rows | features, MiB | steps, µs a row | processor | beside the features, MiB | solve, µs a row | processor | beside the features, MiB |"
     )
     print("|---|" + "---|" * 7)
-    for rows in options.rows:
-        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            fill(Path(folder), rows)
-            command = [sys.executable, "-m", "benchmarks.cached_training", "--one", str(rows), "--folder", folder]
-            each = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    for rows, each in sizes:
         cells = [f"{rows * WIDTH * 4 / MIB:,.0f}"]
         for name in ("steps", "solve"):
             cells += [f"{each[f'{name}_{kind}'] / rows * 1e6:.2f}" for kind in ("seconds", "processor")]

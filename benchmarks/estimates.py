@@ -15,7 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fine_tuning import service, tweets
+from benchmarks.common import service
+from benchmarks.fine_tuning import tweets
 from headstart.client import Headstart
 from headstart.engine import hardware
 from headstart.planning.history import uncorrected

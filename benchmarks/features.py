@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.common import spread
 from headstart.demos import backbone_folder, dataset_file, default_assets_root
 from headstart.engine import hardware
 from headstart.engine.backbones.anatomy import read_anatomy
@@ -167,12 +168,8 @@ def compare(made: Setting, raws: Sequence[Callable[[], int]], pairs: int, unit: 
     ]
     shares = [one.units / one.seconds / (other.units / other.seconds) for one, other in found]
     processor = [one.units / one.processor / (other.units / other.processor) for one, other in found]
-    print(f"| {' | '.join([*(_spread(column, 0) for column in columns), _spread(shares, 3), _spread(processor, 3)])} |", flush=True)
+    print(f"| {' | '.join([*(spread(column, 0) for column in columns), spread(shares, 3), spread(processor, 3)])} |", flush=True)
     return statistics.median(shares) >= LEAST_SHARE
-
-
-def _spread(values: Sequence[float], digits: int) -> str:
-    return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f} – {max(values):,.{digits}f})"
 
 
 def texts(assets: Path, rows: int, pairs: int) -> bool:

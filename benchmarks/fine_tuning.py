@@ -17,12 +17,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from headstart.cli.installation import down, up_in_background
+from benchmarks.common import service, spread
 from headstart.client import Headstart
 from headstart.demos import backbone_folder, dataset_file, default_assets_root
 from headstart.engine import hardware
@@ -34,16 +32,6 @@ SETTINGS: dict[str, tuple[int, dict[str, Any]]] = {
     "full": (3, {"type": "fine-tuning", "trainable": ["*"]}),
 }
 """Epochs and method; a head that is solved has no epochs."""
-
-
-@contextmanager
-def service(folder: Path) -> Iterator[Path]:
-    home = folder / "home"
-    up_in_background(home, port=0)
-    try:
-        yield home
-    finally:
-        down(home)
 
 
 def fresh_client(home: Path, name: str) -> Headstart:
@@ -97,10 +85,6 @@ def banking77(path: Path, train: Path, test: Path, seed: int) -> Path:
     random.Random(seed).shuffle(parts[0])
     held = len(parts[0]) // 10
     return write_table(path, {"train": parts[0][held:], "validation": parts[0][:held], "test": parts[1]})
-
-
-def spread(values: list[float], digits: int = 1) -> str:
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} – {max(values):.{digits}f})"
 
 
 def speed(settings: list[str], pairs: int) -> None:

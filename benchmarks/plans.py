@@ -14,7 +14,8 @@ from pathlib import Path
 
 from sqlalchemy import update
 
-from benchmarks.fine_tuning import service, tweets
+from benchmarks.common import service
+from benchmarks.fine_tuning import tweets
 from headstart.cli.installation import settings_for
 from headstart.client import Headstart
 from headstart.specs.jobs import JobSpec, JobStatus
