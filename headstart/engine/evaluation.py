@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.engine.heads.linear import log_loss
+from headstart.engine.losses import log_loss
 from headstart.specs.jobs import ClassReport, TaskReport
 
 Counts = NDArray[np.int64]

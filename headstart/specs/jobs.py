@@ -240,7 +240,7 @@ class JobSpec(Input):
     )
     dataset: Reference = Field(examples=["reviews"])
     max_seconds: int | None = Field(default=None, ge=1, le=MAX_INT, description="The job fails with `timed_out` when it runs longer.")
-    tasks: list[Task] = Field(min_length=1, max_length=1, description="What the heads learn; one for now.")
+    tasks: list[Task] = Field(min_length=1, max_length=32, description="What the heads learn, each from its own labels, over one backbone.")
     method: Method = Field(
         default_factory=lambda: FeatureExtraction(type="feature-extraction"),
         description="What learns: the head alone, the backbone too, or adapters in it.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ from headstart.engine import training
 from headstart.engine.artifacts import DELTA_FILE, load_artifact
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.heads import HEADS, stepped
+from headstart.engine.losses import Softmax
 from headstart.engine.optimizers import Rates
 from headstart.engine.predictor import Predictor
 from headstart.engine.sources import PooledSource
-from headstart.engine.training import Recipe, train
+from headstart.engine.training import Learner, Losses, Recipe, train
 from headstart.errors import EngineFault
 from headstart.specs.jobs import Training
 from headstart.specs.plans import Plan
@@ -49,8 +51,8 @@ class Told:
 
     def step(self, *, step: int, steps: int, epoch: int) -> None: ...
 
-    def epoch(self, *, epoch: int, step: int, learning_rate: float, train_loss: float, validation_loss: float | None) -> None:
-        self.losses.append(train_loss)
+    def epoch(self, *, epoch: int, step: int, learning_rate: float, losses: Sequence[Losses]) -> None:
+        self.losses += [each.train for each in losses if each.train is not None]
 
     def warning(self, code: str, message: str) -> None:
         self.warnings.append(code)
@@ -69,7 +71,8 @@ def fit(source: Any, targets: np.ndarray, told: Told, **options: Any) -> trainin
     head = stepped.initial(source.values.shape[1], [], 2, torch.Generator().manual_seed(0))
     rows = np.arange(len(targets))
     recipe = Recipe(Rates(options.pop("learning_rate", 0.05)), dropout=0.0, batch_tokens=4096)
-    return train(source, head, targets, rows[::2], rows[1::2], Training(**options), recipe, told=told)
+    learner = Learner(head, targets, targets >= 0, Softmax())
+    return train(source, [learner], rows[::2], rows[1::2], Training(**options), recipe, told=told)
 
 
 @pytest.mark.parametrize("method", [TOP, {"type": "fine-tuning", "trainable": ["*"]}, {"type": "fine-tuning", "frozen": ["embeddings.*"]}])

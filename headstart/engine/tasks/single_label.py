@@ -1,4 +1,4 @@
-"""Classification: one label for each text, image or recording.
+"""One label for each text, image or recording.
 
 Axes: N rows, C classes.
 """
@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.engine.evaluation import classification_report
+from headstart.engine.losses import softmax_objective
+from headstart.engine.tasks.kinds import Cells, Targets, TaskKind
 from headstart.specs.labels import normal_label
 from headstart.specs.predictions import Classification, Score
 
-evaluate = classification_report
 
-
-def encode(cells: Sequence[str | None], classes: Sequence[str]) -> NDArray[np.int64]:
+def encode(columns: Cells, classes: Sequence[str]) -> NDArray[np.int64]:
     """Class numbers [N] by the position in `classes`; −1 for a missing label and for one that is no class of the plan."""
+    (cells,) = columns
     numbers = {label: number for number, label in enumerate(classes)}
     known: dict[str | None, int] = {None: -1}
     for cell in set(cells):
@@ -46,3 +47,16 @@ def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | Non
         )
         for places, values in zip(order.tolist(), sorted_scores, strict=True)
     ]
+
+
+def labelled(targets: Targets) -> NDArray[np.bool_]:
+    there: NDArray[np.bool_] = targets >= 0
+    return there
+
+
+def strata(targets: Targets) -> NDArray[np.int64]:
+    """Each class is dealt by itself."""
+    return targets
+
+
+KIND = TaskKind(encode, labelled, strata, softmax_objective, classification_report, decode)

@@ -1,0 +1,43 @@
+"""What the engine asks of a kind of task.
+
+Axes: N rows, K numbers that the head gives: a score for each class, or one value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.engine.losses import Objective
+from headstart.specs.jobs import TaskReport, Training
+from headstart.specs.predictions import Output
+
+Targets = NDArray[Any]
+"""What is to be learnt of each row, [N] or [N, C], as its kind encodes it."""
+Cells = Sequence[Sequence[str | None]]
+"""Of each target column, the cells of all rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKind:
+    """What the engine needs of a task.
+
+    Attributes:
+        encode: (cells, classes) → targets of all rows.
+        labelled: targets → whether each row has an answer, [N].
+        strata: targets → numbers of the kinds of rows that a split deals alike, [N]; −1 without an answer.
+        objective: (options, classes, targets of the labelled training rows) → what training lowers.
+        evaluate: (logits [N, K], targets [N, …], classes, targets of the training rows, split) → its part of the report.
+        decode: (logits [N, K], classes, how many scores or None) → one answer for each row.
+    """
+
+    encode: Callable[[Cells, Sequence[str]], Targets]
+    labelled: Callable[[Targets], NDArray[np.bool_]]
+    strata: Callable[[Targets], NDArray[np.int64]]
+    objective: Callable[[Training, Sequence[str], Targets], Objective]
+    evaluate: Callable[[NDArray[np.float64], Targets, Sequence[str], Targets, Literal["validation", "test"]], TaskReport]
+    decode: Callable[[NDArray[np.float64], Sequence[str], int | None], Sequence[Output]]

@@ -1,0 +1,96 @@
+"""Any number of labels for each text, image or recording.
+
+Axes: N rows, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.metrics import f1_score
+
+from headstart.engine.losses import sigmoid_objective
+from headstart.engine.tasks.kinds import Cells, Targets, TaskKind
+from headstart.planning.targets import SWITCHES
+from headstart.specs.jobs import TaskReport
+from headstart.specs.labels import listed_labels
+from headstart.specs.predictions import MultiLabel, Score
+
+THRESHOLD = 0.5
+
+
+def encode(columns: Cells, classes: Sequence[str]) -> NDArray[np.float32]:
+    """1 where a label holds and 0 where it does not, [N, C]; a row without an answer is NaN throughout.
+
+    Args:
+        columns: one of lists of labels; or one of switches for each class, in the order of their names among `classes`.
+    """
+    if len(columns) > 1:
+        return _of_switches(columns, len(classes))
+    (cells,) = columns
+    numbers = {label: number for number, label in enumerate(classes)}
+    targets = np.zeros((len(cells), len(classes)), np.float32)
+    for row, cell in enumerate(cells):
+        if cell is None:
+            targets[row] = np.nan
+        else:
+            targets[row, [numbers[label] for label in listed_labels(cell) if label in numbers]] = 1
+    return targets
+
+
+def _of_switches(columns: Cells, classes: int) -> NDArray[np.float32]:
+    targets = np.full((len(columns[0]), classes), np.nan, np.float32)
+    for number, cells in enumerate(columns):
+        known = {cell: SWITCHES.get(cell.strip().lower()) for cell in set(cells) if cell is not None}
+        targets[:, number] = [np.nan if cell is None or known[cell] is None else known[cell] for cell in cells]
+    targets[np.isnan(targets).any(axis=1)] = np.nan
+    return targets
+
+
+def labelled(targets: Targets) -> NDArray[np.bool_]:
+    return ~np.isnan(targets[:, 0])
+
+
+def strata(targets: Targets) -> NDArray[np.int64]:
+    """By chance: rows that have an answer are one kind."""
+    return np.where(labelled(targets), 0, -1)
+
+
+def evaluate(
+    logits: NDArray[np.float64], targets: Targets, classes: Sequence[str], train_targets: Targets, split: Literal["validation", "test"]
+) -> TaskReport:
+    """Micro and macro F1, and those of always saying the labels that hold in half of the training rows or more, or the commonest one."""
+    shares = train_targets.mean(axis=0)
+    usual = np.broadcast_to(shares >= min(THRESHOLD, shares.max()), targets.shape)
+    return TaskReport(
+        split=split,
+        rows=len(targets),
+        classes=list(classes),
+        metrics=_metrics(targets, expit(logits) >= THRESHOLD),
+        baselines={"majority": _metrics(targets, usual)},
+        per_class=[],
+        confusion=[],
+    )
+
+
+def _metrics(targets: Targets, predicted: NDArray[np.bool_]) -> dict[str, float]:
+    return {f"{how}_f1": float(f1_score(targets, predicted, average=how, zero_division=0)) for how in ("micro", "macro")}
+
+
+def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None) -> list[MultiLabel]:
+    """The labels that hold and the scores of each row, highest first; equal scores stand in the order of the classes."""
+    scores = expit(logits)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    answers = []
+    for row, places in zip(scores, order.tolist(), strict=True):
+        told = [Score.model_construct(label=classes[place], score=float(row[place])) for place in places]
+        labels = [each.label for each in told if each.score >= THRESHOLD]
+        answers.append(MultiLabel.model_construct(labels=labels, scores=told[:top_k]))
+    return answers
+
+
+KIND = TaskKind(encode, labelled, strata, sigmoid_objective, evaluate, decode)
