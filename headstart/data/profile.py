@@ -12,7 +12,7 @@ from headstart.data.limits import ReadLimits
 from headstart.data.problems import Problems
 from headstart.errors import quote
 from headstart.specs.datasets import ColumnProfile, ColumnType
-from headstart.specs.labels import MAX_LABEL_CHARS, normal_label
+from headstart.specs.labels import MAX_LABEL_CHARS, normal_label, tag_labels
 
 MAX_VALUES_IN_ALL = 200_000
 MAX_HASHES_IN_ALL = 1_000_000
@@ -89,7 +89,7 @@ class ColumnCounter:
             self._note_words(cells, first_row, problems)
         labels = [normal_label(cell) for cell in present]
         self._quantity = self._quantity and all(is_number(label) and not _CODE.fullmatch(label) for label in labels)
-        self._count(labels)
+        self._count(labels if self._stated != "tags" else [label for cell in present for label in tag_labels(cell) or ()])
 
     def profile(self) -> ColumnProfile:
         return ColumnProfile(
@@ -107,7 +107,8 @@ class ColumnCounter:
             self._distinct.add(set(labels))
             return
         self._values.update(labels)
-        if len(self._values) > self._keep or self.longest > MAX_LABEL_CHARS:
+        longest = max(map(len, self._values), default=0) if self._stated == "tags" else self.longest
+        if len(self._values) > self._keep or longest > MAX_LABEL_CHARS:
             self._distinct.add(self._values)
             self._values = None
 

@@ -26,9 +26,19 @@ from headstart.engine.learning import Learnt, features_of, learn
 from headstart.engine.memory import forget_peak, peak_bytes
 from headstart.engine.phases import prepare_phases
 from headstart.engine.precision import Precision
-from headstart.engine.preparing import Prepared, choose_precision, pooled_features, read, seen_by_training, suffix_source
+from headstart.engine.preparing import (
+    Prepared,
+    choose_precision,
+    pooled_features,
+    read,
+    seen_by_training,
+    suffix_source,
+    token_features,
+    warn_of_unseen,
+)
 from headstart.engine.rows import TaskRows, check_table
 from headstart.engine.splits import Split
+from headstart.engine.tasks.tagged import for_each
 from headstart.errors import quote
 from headstart.specs.fields import View
 from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus, TaskReport
@@ -104,11 +114,16 @@ def run_job(
         check_table(table_path, table_sha256)
         rows, split = read(context, table_path)
         precision = choose_precision(context, rows.examples)
-        prepare = pooled_features if isinstance(spec.method, FeatureExtraction) else suffix_source
+        prepare = suffix_source
+        if isinstance(spec.method, FeatureExtraction):
+            prepare = token_features if context.reads_words else pooled_features
         views, examples = seen_by_training(context, rows.examples, split)
         phases = prepare_phases(context, prepare, examples, precision)
+        tasks = [task.with_seen(phases[0].beginnings) for task in rows.tasks]
+        for task in tasks:
+            warn_of_unseen(context, task)
         stages.enter(JobStatus.TRAINING)
-        learnt = learn(context, phases, rows.tasks, split, views)
+        learnt = learn(context, phases, tasks, split, views)
         done = {
             "step": learnt.steps,
             "steps": learnt.steps,
@@ -117,9 +132,9 @@ def run_job(
         }
         reporter.progress(fraction=0.95, **done)
         stages.enter(JobStatus.EVALUATING)
-        reports = _evaluate(context, phases[-1], learnt, rows.tasks, split)
+        reports = _evaluate(context, phases[-1], learnt, tasks, split)
         stages.enter(JobStatus.PUBLISHING)
-        manifest = _manifest(context, rows.tasks, precision.dtype, created_at)
+        manifest = _manifest(context, tasks, precision.dtype, created_at)
         splits = f"{len(split.train)} to train, {len(split.validation)} to validate, {len(split.test)} to test, {rows.dropped} left out"
         card = model_card(manifest, spec, reports, job_id=job_id, data=dataset_sha256, splits=splits, license_name=backbone.anatomy.license)
         heads = {task.name: head for task, head in zip(spec.tasks, learnt.heads, strict=True)}
@@ -170,12 +185,12 @@ def _evaluate(context: Context, prepared: Prepared, learnt: Learnt, tasks: Seque
     for name, rows in parts:
         vectors = features_of(context, prepared, rows)
         for task, head in zip(tasks, learnt.heads, strict=True):
-            there = task.labelled[rows]
-            if not there.any():
+            labelled = task.among(rows)
+            if not len(labelled):
                 continue
-            labelled = rows[there]
+            read = task.beside(vectors[task.reads], rows)[for_each(task.labelled, task.targets, rows)]
             report = task.kind.evaluate(
-                logits(head, task.beside(vectors[there], labelled)),
+                logits(head, read),
                 task.targets[labelled],
                 task.plan.classes,
                 task.targets[task.among(split.train)],
@@ -207,6 +222,7 @@ def _manifest(context: Context, tasks: Sequence[TaskRows], dtype: str, created_a
             name=each.task.name,
             type=each.task.type,
             problem=each.plan.problem,
+            scheme=each.plan.scheme,
             inputs=list(each.task.inputs.given),
             features=each.extras,
             classes=each.plan.classes,
@@ -223,7 +239,7 @@ def _manifest(context: Context, tasks: Sequence[TaskRows], dtype: str, created_a
             "adapter": context.plan.adapter,
             "boundary": context.plan.boundary,
             "output": context.output,
-            "pooling": context.spec.method.pooling,
+            "pooling": context.spec.pooling,
             "dtype": dtype,
             "max_tokens": context.limit,
             "batch_tokens": context.plan.batch_tokens,

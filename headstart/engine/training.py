@@ -1,15 +1,15 @@
 """The one training loop: heads on pooled features, and suffixes with their heads on what was cached at the boundary.
 
-Several tasks share a batch: the backbone runs once, and each head learns from the rows that have its answer.
+Several tasks share a batch: the backbone runs once, and each head learns from the rows that have its answer, or from their words.
 
-Axes: B batch, D width, F numbers of extra columns, K numbers that a head gives, N rows.
+Axes: B batch, D width, F numbers of extra columns, K numbers that a head gives, N rows, V vectors of rows: one each, or one for each word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 import torch
@@ -19,13 +19,17 @@ from torch import Tensor, nn
 from headstart.engine.faults import ran_out_of_memory
 from headstart.engine.group import group_now
 from headstart.engine.heads import stepped
+from headstart.engine.inputs.words import spread
 from headstart.engine.losses import Objective
 from headstart.engine.optimizers import Optimiser, Rates
+from headstart.engine.readout import Read
 from headstart.engine.sources import Rows, Source
+from headstart.engine.tasks.tagged import Answers, asked, for_each, reads
 from headstart.engine.views import Views
 from headstart.errors import EngineFault
 from headstart.planning.estimates import AUTO_BATCH
 from headstart.specs.jobs import Training
+from headstart.specs.tasks import Reads
 
 SEED_STEP = 1_000_003
 """Between the seeds of two processes at one job: each drops out elements of its own rows."""
@@ -85,7 +89,7 @@ class Learner:
 
     Attributes:
         head: where its head starts; not changed.
-        targets: of all rows, [N, …].
+        targets: of all rows, [N, …]; or of their words.
         labelled: whether a row has an answer, [N].
         objective: what is lowered.
         numbers: what the head reads beside the vectors, [N, F]; None: nothing.
@@ -93,11 +97,24 @@ class Learner:
     """
 
     head: stepped.Tensors
-    targets: NDArray[Any]
+    targets: Answers
     labelled: NDArray[np.bool_]
     objective: Objective
     numbers: NDArray[np.float32] | None = None
     weight: float = 1.0
+
+    @property
+    def reads(self) -> Reads:
+        """Whose vectors the head reads."""
+        return reads(self.targets)
+
+    def asked(self, rows: Rows) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """What each vector of these rows stands for, [V, …], and whether it is to be learnt from, [V]."""
+        return asked(self.targets, self.labelled, rows)
+
+    def beside(self, rows: Rows) -> NDArray[np.float32] | None:
+        """What the head reads beside each vector of these rows, [V, F]."""
+        return None if self.numbers is None else for_each(self.numbers, self.targets, rows)
 
 
 def train(
@@ -131,30 +148,45 @@ def train(
     return loop.run(validation_rows, epochs or range(1, options.epochs + 1), before)
 
 
-Through = Callable[[NDArray[np.float32], Rows], NDArray[Any]]
-"""What is made of the vectors [B, D] of some rows [B], row by row."""
+Through = Callable[[Reads, NDArray[np.float32], Rows], NDArray[Any]]
+"""What is made of the vectors [V, D] of some rows, one by one."""
 
 
-def embed_all(source: Source, rows: Rows, batch_tokens: int, through: Through = lambda vectors, _rows: vectors) -> NDArray[Any]:
-    """Pooled vectors [N, D] of these rows, in eval mode, in their order, or what `through` makes of them; each row runs in one process."""
-    return group_now().divided(rows, lambda share: _embedded(source, share, batch_tokens, through))
+def embed_all(
+    source: Source, rows: Rows, batch_tokens: int, through: Through = lambda _reads, vectors, _rows: vectors
+) -> dict[Reads, NDArray[Any]]:
+    """What heads read of these rows, [V, D] in their order, in eval mode; or what `through` makes of it. Each row runs in one process."""
+    group = group_now()
+    if group.size == 1 or len(rows) < group.size:
+        return _embedded(source, rows, batch_tokens, through)
+    places = group.share(np.arange(len(rows)))
+    own = _embedded(source, rows[places], batch_tokens, through)
+    return {read: group.united(values, *_places(source, read, rows, places)) for read, values in own.items()}
 
 
-def _embedded(source: Source, rows: Rows, batch_tokens: int, through: Through) -> NDArray[Any]:
+def _embedded(source: Source, rows: Rows, batch_tokens: int, through: Through) -> dict[Reads, NDArray[Any]]:
     if not len(rows):
-        return _embedded(source, np.zeros(1, np.int64), batch_tokens, through)[:0]
+        return {read: values[:0] for read, values in _embedded(source, np.zeros(1, np.int64), batch_tokens, through).items()}
     source.mode(training=False)
     lengths = source.lengths
     order, done = np.argsort(-lengths[rows], kind="stable"), 0
-    values = np.empty(0)
+    whole: dict[Reads, NDArray[Any]] = {}
     with torch.no_grad():
         for part in _parts(rows[order], lengths, batch_tokens, len(rows), alike=source.alike):
-            made = through(source.embed(part).float().cpu().numpy(), part)
-            if not done:
-                values = np.empty((len(rows), *made.shape[1:]), made.dtype)
-            values[order[done : done + len(part)]] = made
+            for read, vectors in source.embed(part).items():
+                made = through(read, vectors.float().cpu().numpy(), part)
+                places, count = _places(source, read, rows, order[done : done + len(part)])
+                whole.setdefault(read, np.empty((count, *made.shape[1:]), made.dtype))[places] = made
             done += len(part)
-    return values
+    return whole
+
+
+def _places(source: Source, read: Reads, rows: Rows, part: Rows) -> tuple[Rows, int]:
+    """Where the vectors of a part of `rows` (places in it) stand among those of all of them, and how many those are."""
+    if read == "example" or source.words is None:
+        return part, len(rows)
+    words = source.words[rows]
+    return spread(words, part), int(words.sum())
 
 
 class _Loop:
@@ -242,7 +274,7 @@ class _Loop:
     def _gather(self, batch: Rows) -> list[float | None]:
         self._optimiser.forget_gradients()
         self._source.forget()
-        counts = [int(each.labelled[self._views.row(batch)].sum()) for each in self._learners]
+        counts = [int(each.asked(self._views.row(batch))[1].sum()) for each in self._learners]
         summed = self._group.added_up(lambda: self._passes(self._group.share(batch), counts), len(counts))
         losses = [loss if count else None for loss, count in zip(summed, counts, strict=True)]
         if np.isfinite(self._total(losses)):
@@ -253,7 +285,7 @@ class _Loop:
         return losses
 
     def _passes(self, rows: Rows, counts: Sequence[int]) -> list[float]:
-        """Gradients of these rows of a batch, and their parts of its losses; `counts`: rows of the batch with each task's answer."""
+        """Gradients of these rows of a batch, and their parts of its losses; `counts`: the batch's rows, or words, with each task's answer."""
         totals = [0.0] * len(counts)
         for part in _parts(rows, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
             vectors, places = self._source.embed(part), self._views.row(part)
@@ -265,20 +297,19 @@ class _Loop:
                 totals[number] += 0.0 if loss is None else float(loss.detach())  # waits for the device
         return totals
 
-    def _loss(self, number: int, vectors: Tensor, places: Rows, count: int) -> Tensor | None:
-        """A task's part of its mean loss over `count` rows of the batch; None when none of these rows has its answer."""
+    def _loss(self, number: int, read: Read, places: Rows, count: int) -> Tensor | None:
+        """A task's part of its mean loss over `count` rows, or words, of the batch; None when none of these rows has its answer."""
         learner = self._learners[number]
-        there = learner.labelled[places]
+        answers, there = learner.asked(places)
         if not there.any():
             return None
+        vectors, numbers = read[learner.reads], learner.beside(places)
+        if numbers is not None:
+            vectors = torch.cat([vectors, torch.from_numpy(numbers).to(vectors.device, vectors.dtype)], dim=1)  # [V, D + F]
         if not there.all():
-            vectors, places = vectors[torch.from_numpy(there).to(vectors.device)], places[there]
-        if learner.numbers is not None:
-            beside = torch.from_numpy(learner.numbers[places]).to(vectors.device, vectors.dtype)
-            vectors = torch.cat([vectors, beside], dim=1)  # [B, D + F]
+            vectors, answers = vectors[torch.from_numpy(there).to(vectors.device)], answers[there]
         scores = stepped.forward(self._heads[number], vectors, self._recipe.dropout)
-        targets = torch.from_numpy(learner.targets[places]).to(scores.device)
-        return learner.objective.of(scores.float(), targets).sum() / count
+        return learner.objective.of(scores.float(), torch.from_numpy(answers).to(scores.device)).sum() / count
 
     def _total(self, losses: Sequence[float | None]) -> float:
         """What the step lowers, of each task's loss."""
@@ -289,18 +320,21 @@ class _Loop:
         if not len(rows):
             return [None] * len(self._learners)
         heads = [{name: value.detach().cpu().numpy() for name, value in head.items()} for head in self._heads]
-        ends = np.cumsum([stepped.outputs(head) for head in heads])[:-1]
+        readers = {read: [number for number, each in enumerate(self._learners) if each.reads == read] for read in get_args(Reads)}
 
-        def scores_of(vectors: NDArray[np.float32], part: Rows) -> NDArray[np.float64]:
+        def scores_of(read: Reads, vectors: NDArray[np.float32], part: Rows) -> NDArray[np.float64]:
             # the scores alone are kept: vectors of all rows, twice as wide for the head, would grow with the rows
-            read = [vectors if each.numbers is None else np.hstack([vectors, each.numbers[part]]) for each in self._learners]
-            return np.concatenate([stepped.logits(head, given) for head, given in zip(heads, read, strict=True)], axis=1)
+            beside = [self._learners[number].beside(part) for number in readers[read]]
+            given = [vectors if numbers is None else np.hstack([vectors, numbers]) for numbers in beside]
+            return np.hstack([stepped.logits(heads[number], each) for number, each in zip(readers[read], given, strict=True)])
 
-        scores = np.split(embed_all(self._source, rows, self._recipe.batch_tokens, scores_of), ends, axis=1)
-        judged: list[float | None] = []
-        for each, given in zip(self._learners, scores, strict=True):
-            there = each.labelled[rows]
-            judged.append(each.objective.judge(given[there], each.targets[rows[there]]) if there.any() else None)
+        judged: list[float | None] = [None] * len(self._learners)
+        for read, scores in embed_all(self._source, rows, self._recipe.batch_tokens, scores_of).items():
+            ends = np.cumsum([stepped.outputs(heads[number]) for number in readers[read]])[:-1]
+            for number, given in zip(readers[read], np.split(scores, ends, axis=1), strict=True):
+                answers, there = self._learners[number].asked(rows)
+                if there.any():
+                    judged[number] = self._learners[number].objective.judge(given[there], answers[there])
         return judged
 
     def _diverged(self, best: Trained | None, kept: list[Tensor], epoch: int, step: int) -> Trained:

@@ -13,18 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.engine.losses import Objective
+from headstart.engine.tasks.tagged import Words
 from headstart.specs.jobs import TaskReport, Training
 from headstart.specs.predictions import Output
 
 Targets = NDArray[Any]
-"""What is to be learnt of each row, [N] or [N, C], as its kind encodes it."""
-Cells = Sequence[Sequence[str | None]]
-"""Of each target column, the cells of all rows."""
+"""What is to be learnt of each row, [N] or [N, C], where the whole example is answered for."""
+Cells = Sequence[Sequence[Any]]
+"""Of each target column, the cells of all rows, None where missing; before them, where words are answered for, the sentences of all rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskKind:
-    """What the engine needs of a task.
+    """What the engine needs of a task. Targets are an array [N, …], or `Tagged` where words are answered for: then K numbers are given for each word.
 
     Attributes:
         encode: (cells, classes) → targets of all rows.
@@ -32,12 +33,12 @@ class TaskKind:
         strata: targets → numbers of the kinds of rows that a split deals alike, [N]; −1 without an answer.
         objective: (options, classes, targets of the labelled training rows) → what training lowers.
         evaluate: (logits [N, K], targets [N, …], classes, targets of the training rows, split) → its part of the report.
-        decode: (logits [N, K], classes, how many scores or None) → one answer for each row.
+        decode: (logits [N, K], classes, how many scores or None, the words of the rows where they are answered for) → one answer for each row.
     """
 
-    encode: Callable[[Cells, Sequence[str]], Targets]
-    labelled: Callable[[Targets], NDArray[np.bool_]]
-    strata: Callable[[Targets], NDArray[np.int64]]
-    objective: Callable[[Training, Sequence[str], Targets], Objective]
-    evaluate: Callable[[NDArray[np.float64], Targets, Sequence[str], Targets, Literal["validation", "test"]], TaskReport]
-    decode: Callable[[NDArray[np.float64], Sequence[str], int | None], Sequence[Output]]
+    encode: Callable[[Cells, Sequence[str]], Any]
+    labelled: Callable[[Any], NDArray[np.bool_]]
+    strata: Callable[[Any], NDArray[np.int64]]
+    objective: Callable[[Training, Sequence[str], Any], Objective]
+    evaluate: Callable[[NDArray[np.float64], Any, Sequence[str], Any, Literal["validation", "test"]], TaskReport]
+    decode: Callable[[NDArray[np.float64], Sequence[str], int | None, Words | None], Sequence[Output]]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from headstart.engine.losses import squared_objective
 from headstart.engine.tasks.kinds import Cells, Targets, TaskKind
+from headstart.engine.tasks.tagged import Words
 from headstart.specs.jobs import TaskReport
 from headstart.specs.predictions import Value
 
@@ -63,7 +64,7 @@ def _metrics(targets: Targets, values: NDArray[np.float64]) -> dict[str, float]:
     return {"mae": float(np.abs(errors).mean()), "rmse": float(np.sqrt(np.square(errors).mean())), "r2": r2}
 
 
-def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None) -> list[Value]:  # noqa: ARG001 - `TaskKind`
+def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None, _words: Words | None = None) -> list[Value]:  # noqa: ARG001 - `TaskKind`
     return [Value.model_construct(value=value) for value in logits[:, 0].tolist()]
 
 
