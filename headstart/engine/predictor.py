@@ -29,6 +29,9 @@ Given = Mapping[str, str | bytes | Mapping[str, Cell]]
 """One input by the names of what the model reads; under `features` what else its heads read, by column."""
 
 
+_NO_EXTRAS: Mapping[str, Sequence[Cell]] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Embedded:
     """Inputs after f: what every head of every model on the same prefix starts from."""
@@ -159,8 +162,8 @@ class Predictor:
                 raise BadInput("invalid_field", f"The model has no task {quote(name)}.", hint)
         return [task for task in self.manifest.tasks if tasks is None or task.name in tasks]
 
-    def embed(self, examples: Sequence[Example], extras: Mapping[str, Sequence[Cell]]) -> Embedded:
-        """Run f."""
+    def embed(self, examples: Sequence[Example], extras: Mapping[str, Sequence[Cell]] = _NO_EXTRAS) -> Embedded:
+        """Run f; `extras` go along."""
         encoded = self._preprocessor.encode(examples, self.manifest.max_tokens)
         parts = computed_parts(self._prefix, encoded, np.arange(len(examples)), self.manifest.batch_tokens, alike=self._preprocessor.alike)
         features = gathered(parts, len(examples))

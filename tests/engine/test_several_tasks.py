@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from headstart.engine.artifacts import load_artifact
-from headstart.engine.predictor import Predictor
+from headstart.engine.predictor import Given, Predictor
 from headstart.engine.run import JobOutcome
 from headstart.errors import BadInput, EngineFault
 from headstart.specs.predictions import Classification, MultiLabel, Value
+from tests.answers import as_kind
 from tests.engine.conftest import Listener, World, reviews
 
 HEADER = ("text", "label", "tags", "stars", "age", "city")
@@ -41,7 +42,7 @@ def rows(count: int = 240, missing: float = 0.0, seed: int = 0) -> list[tuple[st
     def maybe(cell: str) -> str:
         return "" if chance.random() < missing else cell
 
-    made = []
+    made: list[tuple[str, ...]] = []
     for text, label in reviews(count, seed):
         good, long = label == "pos", len(text.split()) > 6
         tags = [("down", "up")[good], *(["long"] if long else [])]
@@ -115,8 +116,10 @@ def test_columns_of_numbers_and_categories_help_where_the_text_says_nothing(worl
     alone, _ = world.run(tiny, table, header=HEADER, tasks=[{**task, "inputs": {"text": "text"}}])
     assert outcome.metrics["stars"]["r2"] > 0.95 > 0.3 > alone.metrics["stars"]["r2"]
     predictor = Predictor(tiny, load_artifact(folder))
-    given = [{"text": "the film", "features": {"age": age, "city": city}} for age, city in ((80.0, "Oslo"), (80, "Rome"), ("20", "Rome"))]
-    values = [row.outputs["stars"].value for row in predictor.predict(given)[0]]
+    given: list[Given] = [
+        {"text": "the film", "features": {"age": age, "city": city}} for age, city in ((80.0, "Oslo"), (80, "Rome"), ("20", "Rome"))
+    ]
+    values = [as_kind(row.outputs["stars"], Value).value for row in predictor.predict(given)[0]]
     assert values == pytest.approx([13.0, 8.0, 2.0], abs=1.0)
     missing, _ = predictor.predict([{"text": "the film"}, {"text": "the film", "features": {"city": "Atlantis"}}])
     assert missing[0].outputs == missing[1].outputs

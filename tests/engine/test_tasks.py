@@ -8,7 +8,8 @@ from pydantic import TypeAdapter
 
 from headstart.engine.tasks import TASKS
 from headstart.specs.jobs import TaskReport, Training
-from headstart.specs.predictions import Output
+from headstart.specs.predictions import MultiLabel, Output, Value
+from tests.answers import as_kind, chosen
 
 CLASSES = ["neg", "neutral", "pos"]
 CELLS: dict[str, list[str | None]] = {
@@ -55,14 +56,14 @@ def test_answers_are_what_the_contract_says(kind):
 
 
 def test_scores_of_one_label_add_up_and_stand_highest_first():
-    answers = TASKS["single-label"].decode(np.array([[0.0, 1.0, 3.0], [2.0, 2.0, -1.0]]), CLASSES, None)
+    answers = [chosen(answer) for answer in TASKS["single-label"].decode(np.array([[0.0, 1.0, 3.0], [2.0, 2.0, -1.0]]), CLASSES, None)]
     assert sum(score.score for score in answers[0].scores) == pytest.approx(1.0)
     assert [score.label for score in answers[0].scores] == ["pos", "neutral", "neg"]
     assert answers[1].label == "neg"  # equal scores: the order of the classes
 
 
 def test_labels_that_hold_are_those_above_a_half():
-    answer = TASKS["multi-label"].decode(np.array([[2.0, -1.0, 0.5]]), CLASSES, None)[0]
+    answer = as_kind(TASKS["multi-label"].decode(np.array([[2.0, -1.0, 0.5]]), CLASSES, None)[0], MultiLabel)
     assert answer.labels == ["neg", "pos"]
     assert [score.label for score in answer.scores] == ["neg", "pos", "neutral"]
 
@@ -70,7 +71,9 @@ def test_labels_that_hold_are_those_above_a_half():
 @pytest.mark.parametrize(("top_k", "count"), [(1, 1), (2, 2), (99, 3), (None, 3)])
 @pytest.mark.parametrize("kind", ["single-label", "multi-label"])
 def test_top_k_cuts_scores(kind, top_k, count):
-    assert len(TASKS[kind].decode(np.zeros((1, 3)), CLASSES, top_k)[0].scores) == count
+    answer = TASKS[kind].decode(np.zeros((1, 3)), CLASSES, top_k)[0]
+    assert not isinstance(answer, Value)
+    assert len(answer.scores) == count
 
 
 ANSWERS: dict[str, list[str | None]] = {
@@ -83,7 +86,7 @@ ANSWERS: dict[str, list[str | None]] = {
 def right(kind: str, targets: np.ndarray) -> np.ndarray:
     """Logits that say what the targets say."""
     if kind == "single-label":
-        return 9.0 * np.eye(3)[targets]
+        return np.asarray(9.0 * np.eye(3)[targets], np.float64)
     return np.asarray(9.0 * (2 * targets - 1) if kind == "multi-label" else targets[:, None], np.float64)
 
 
