@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from headstart.specs.augmentation import Augmentation
+from headstart.specs.balancing import Balancing, FixedWeights, Sampling
 from headstart.specs.fields import MAX_INT, ColumnName, Input, Moment, Name, Reference, View
 from headstart.specs.heads import Head, LinearHead
 from headstart.specs.plans import Estimate, Plan
@@ -214,6 +215,11 @@ class Training(Input):
         description="What the loss of a row counts by its label; labels that are left out count 1. `balanced`: all classes alike, however "
         "many rows they have.",
         examples=[{"neg": 2.0}],
+    )
+    balancing: Balancing = Field(default_factory=FixedWeights, description="What the losses of several tasks count beside each other.")
+    sampling: Sampling = Field(
+        default="proportional",
+        description="How often the rows of an epoch come from each task of several: as often as it has rows, or all tasks alike.",
     )
     augmentation: Augmentation | None = Field(default=None, description="Of images: what chance changes in the training rows.")
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Fixes the split and everything random.")
