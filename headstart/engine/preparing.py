@@ -23,7 +23,7 @@ from headstart.engine.precision import Measurement, Precision, choose, device_cl
 from headstart.engine.prefix import DTYPES, Prefix
 from headstart.engine.rows import Rows, read_rows
 from headstart.engine.sources import PooledSource, SuffixSource
-from headstart.engine.splits import Split, assign
+from headstart.engine.splits import Split, Told, assign
 from headstart.engine.suffix import cut_of, make_suffix
 from headstart.engine.views import Viewed, Views
 from headstart.errors import quote
@@ -51,8 +51,8 @@ def read(context: Context, table_path: Path) -> tuple[Rows, Split]:
         context.warn("rows_dropped", message)
     evaluation = context.spec.evaluation
     split = assign(
-        rows.targets,
-        rows.splits,
+        {context.spec.tasks[0].name: rows.targets},
+        Told(words=rows.splits),
         validation_size=evaluation.validation_size,
         test_size=evaluation.test_size,
         generator=np.random.default_rng(context.spec.training.seed),

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from headstart.specs.augmentation import Augmentation
-from headstart.specs.fields import MAX_INT, ColumnName, Input, Moment, Name, Reference, View
+from headstart.specs.evaluation import Evaluation as Evaluation  # noqa: PLC0414 - a part of the spec, which is taken from here
+from headstart.specs.fields import MAX_INT, Input, Moment, Name, Reference, View
 from headstart.specs.heads import Head, LinearHead
 from headstart.specs.plans import Estimate, Plan
 from headstart.specs.problems import Failure
@@ -218,12 +219,6 @@ class Training(Input):
     augmentation: Augmentation | None = Field(default=None, description="Of images: what chance changes in the training rows.")
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Fixes the split and everything random.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="Of the frozen prefix; auto: measured.")
-
-
-class Evaluation(Input):
-    split_column: ColumnName | None = Field(default=None, description="A column of train | validation | test; null: split by seed.")
-    validation_size: float = Field(default=0.1, gt=0, lt=1, description="Share of the rows.")
-    test_size: float = Field(default=0.2, gt=0, lt=1, description="Share of the rows.")
 
 
 class JobSpec(Input):
