@@ -69,12 +69,13 @@ class Two:
 
     def step(self, balancer: Balancer, parts: Sequence[slice] = (slice(None),), rate: float = 0.05) -> list[Tensor]:
         """Gradients of a step, which is then taken; an own share of the rows is stepped by nobody."""
-        self.body.grad = self.heads.grad = None
+        for parameter in (self.body, self.heads):
+            parameter.grad = None
         balancer.begin(self.again(parts))
         for part in parts:
             losses, pooled = self.losses(part)
             balancer.backward(losses, [pooled])
-        found = [gradient.clone() for gradient in (self.body.grad, self.heads.grad) if gradient is not None]
+        found = [parameter.grad.clone() for parameter in (self.body, self.heads) if parameter.grad is not None]
         with torch.no_grad():
             for parameter, gradient in zip((self.body, self.heads), found, strict=True):
                 parameter.sub_(rate * gradient)
@@ -247,8 +248,8 @@ def paper_famo(world: Two, gamma: float, rate: float, steps: int) -> list[list[f
         told.append(weights.tolist())
         gradients = torch.autograd.grad((weights * losses).sum(), [world.body, world.heads])
         with torch.no_grad():
-            world.body -= 0.05 * gradients[0]
-            world.heads -= 0.05 * gradients[1]
+            world.body.sub_(0.05 * gradients[0])
+            world.heads.sub_(0.05 * gradients[1])
             after = torch.stack([loss for loss in world.losses(slice(None))[0] if loss is not None])
         delta = losses.detach().log() - after.log()
         logits.grad = torch.autograd.grad(logits.softmax(0), logits, grad_outputs=delta)[0]

@@ -153,7 +153,7 @@ BALANCERS = ["fixed", "uncertainty", "gradnorm", "famo"]
 def test_each_balancer_trains_three_tasks_and_tells_weights_and_cosines(world, tiny, balancer, method):
     listener = Listener()
     training = {"dtype": "float32", "epochs": 6, "learning_rate": 0.01, "balancing": {"type": balancer}, "sampling": "balanced"}
-    outcome, _ = run(world, tiny, rows(200, missing=0.6), method, training=training, reporter=listener)
+    outcome, _ = run(world, tiny, rows(300, missing=0.6), method, training=training, reporter=listener)
     assert outcome.metrics["mood"]["accuracy"] > 0.6
     told = [data for type_, data in listener.events if type_ == "metric" and data["split"] == "train"]
     weights = {(data["task"], data["epoch"]): data["value"] for data in told if data["name"] == "weight"}
