@@ -128,7 +128,7 @@ def make_plan(
         adapter=None if cut.tuned is None else cut.tuned.adapter,
         relationship=relationship_of(
             spec.relationship,
-            Learnt("", spec.dataset, {label for task in tasks for label in task.classes}),
+            Learnt("", spec.dataset.partition(":")[0], {label for task in tasks for label in task.classes}),
             source,
             tasks=len(tasks),
             pretrained=spec.init == "pretrained",
