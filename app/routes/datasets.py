@@ -20,7 +20,7 @@ from app.services import Services
 from app.uploads import Upload, receive_upload
 from headstart.data.preview import preview
 from headstart.errors import Conflict
-from headstart.specs.datasets import FORMATS, Dataset, Profile, Row, RowProblem
+from headstart.specs.datasets import FORMATS, READ_MODES, Dataset, Profile, Row, RowProblem
 from headstart.specs.fields import NAME_PATTERN
 from headstart.specs.pages import Page
 from headstart.store import datasets as store
@@ -51,6 +51,12 @@ _BODY: dict[str, Any] = {
                         "schema": {
                             "type": "string",
                             "description": 'JSON such as {"label": "category"}; left out: guessed. `image` and `audio`: base64.',
+                        },
+                        "mode": {
+                            "type": "string",
+                            "enum": list(READ_MODES),
+                            "default": "strict",
+                            "description": "What one bad row does: `strict` refuses the file, `lenient` drops the row and counts it.",
                         },
                         "file": {"type": "string", "format": "binary", "description": "Comes last."},
                     },
@@ -107,6 +113,7 @@ def _create(services: Services, workspace_id: str, dataset_id: str, upload: Uplo
                 name=upload.name,
                 format=upload.format,
                 types=upload.types,
+                mode=upload.mode,
                 size_bytes=upload.size_bytes,
                 sha256=upload.sha256,
                 max_attempts=services.settings.max_attempts,
@@ -154,7 +161,9 @@ def list_dataset_rows(dataset: str, caller: CallerHere, session: Reading, page: 
 def get_dataset_profile(dataset: str, caller: CallerHere, session: Reading) -> Profile:
     """What reading found out about each column."""
     found = store.profile_of(ready(store.get_dataset(session, caller.workspace_id, dataset)))
-    return Profile(object="profile", rows=found.rows, columns=found.columns)
+    return Profile(
+        object="profile", rows=found.rows, dropped_rows=found.dropped_rows, split_column=found.split_column, columns=found.columns
+    )
 
 
 def ready(row: DatasetRow) -> DatasetRow:

@@ -51,6 +51,7 @@ def ask(child: ChildProcess, source: Path, **changes: Any) -> Message | None:
         "target": str(source.with_suffix(".arrow")),
         "format": source.suffix[1:],
         "types": {},
+        "mode": "strict",
         "max_problems": 10,
         "memory_bytes": 2**30,
         "cpu_seconds": 20,
