@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import anyio
 from anyio import to_thread
@@ -17,12 +17,15 @@ from app.multipart import boundary_of
 from app.openapi import made, problems
 from app.requests import StrictRoute, UploadRoute
 from app.services import Services
+from app.tables import CSV, csv_response
 from app.uploads import Upload, receive_upload
 from headstart.data.preview import preview
 from headstart.errors import Conflict
+from headstart.planning.suggestions import suggest
 from headstart.specs.datasets import FORMATS, READ_MODES, Dataset, Profile, Row, RowProblem
 from headstart.specs.fields import NAME_PATTERN
 from headstart.specs.pages import Page
+from headstart.specs.suggestions import Suggestions
 from headstart.store import datasets as store
 from headstart.store.idempotency import Answer
 from headstart.store.idempotency import Request as Repeat
@@ -33,6 +36,9 @@ router = APIRouter(route_class=StrictRoute, tags=["datasets"])
 uploads = APIRouter(route_class=UploadRoute, tags=["datasets"])
 
 ROUTE = "POST /v1/datasets"
+_PROBLEMS = problems(404) | {
+    200: {"description": "A page, or all as `text/csv`.", "content": {CSV: {"schema": {"type": "string"}}}},
+}
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -179,10 +185,29 @@ def ready(row: DatasetRow) -> DatasetRow:
     raise Conflict("dataset_not_ready", "The dataset is still being read.", "Try again shortly.", retry_after_seconds=1)
 
 
-@router.get("/v1/datasets/{dataset}/problems", responses=problems(404))
-def list_dataset_problems(dataset: str, caller: CallerHere, session: Reading, page: PageHere) -> Page[RowProblem]:
-    """What is wrong with the file, row by row."""
-    return page.of(store.problems_of(store.get_dataset(session, caller.workspace_id, dataset)))
+@router.get("/v1/datasets/{dataset}/suggestions", responses=problems(404, 409))
+def get_dataset_suggestions(dataset: str, caller: CallerHere, session: Reading) -> Suggestions:
+    """What the dataset could be used for: types, tasks to paste into a job, split and group; and what deserves a look before."""
+    return suggest(store.profile_of(ready(store.get_dataset(session, caller.workspace_id, dataset))))
+
+
+@router.get("/v1/datasets/{dataset}/problems", response_model=Page[RowProblem], responses=_PROBLEMS)
+def list_dataset_problems(
+    dataset: str,
+    caller: CallerHere,
+    session: Reading,
+    page: PageHere,
+    format: Annotated[  # noqa: A002 - the contract's word
+        Literal["json", "csv"] | None, Query(description="`csv`: all of them, to download. Left out: as `Accept` says.")
+    ] = None,
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
+) -> Page[RowProblem] | Response:
+    """What is wrong with the file, and what `lenient` left out of it, row by row."""
+    found = store.problems_of(store.get_dataset(session, caller.workspace_id, dataset))
+    if format == "csv" or (format is None and CSV in accept and "json" not in accept):
+        rows = [(problem.row, problem.column, problem.code, problem.message) for problem in found]
+        return csv_response(("row", "column", "code", "message"), rows, f"{dataset}-problems.csv")
+    return page.of(found)
 
 
 @router.delete("/v1/datasets/{dataset}", status_code=204, responses=problems(404, 409))

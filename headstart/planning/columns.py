@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from headstart.errors import BadInput, closest, invalid_field, listing, quote
 from headstart.specs.backbones import Modality
-from headstart.specs.datasets import MEDIA_TYPES, SPLITS, ColumnProfile, DatasetProfile
+from headstart.specs.datasets import LIST_TYPES, MEDIA_TYPES, SPLITS, ColumnProfile, DatasetProfile
 from headstart.specs.labels import MAX_LABEL_CHARS
 from headstart.specs.tasks import Task
 
@@ -58,6 +58,9 @@ def task_columns(task: Task, number: int, profile: DatasetProfile) -> TaskColumn
         raise invalid_field(
             pointer, f"The column {quote(target.name)} holds files, and {task.type} learns labels.", _label_columns(profile, target.name)
         )
+    if target.type in LIST_TYPES:
+        hint = 'State the type "category" in the dataset\'s schema to take each cell as one label.'
+        raise invalid_field(pointer, f"The column {quote(target.name)} holds {target.type}, and {task.type} learns one label a row.", hint)
     if target.type == "number" and task.problem is None:
         hint = 'Set "problem" to "single-label" to take each number as a class, or state the type "category" in the dataset\'s schema.'
         raise invalid_field(pointer, f"The column {quote(target.name)} holds numbers, and {task.type} learns labels.", hint)
@@ -81,8 +84,8 @@ def _input(task: Task, number: int, name: str, column_name: str, profile: Datase
 
 
 def _holds(column: ColumnProfile, modality: Modality) -> bool:
-    """Whether a column's cells are of a modality; numbers and categories can be read as texts."""
-    return column.type not in MEDIA_TYPES if modality == "text" else column.type == modality
+    """Whether a column's cells are of a modality; numbers and categories can be read as texts, lists of words and tags cannot."""
+    return column.type not in {*MEDIA_TYPES, "tokens", "tags"} if modality == "text" else column.type == modality
 
 
 def label_counts(target: ColumnProfile, number: int, profile: DatasetProfile) -> dict[str, int]:
@@ -93,7 +96,8 @@ def label_counts(target: ColumnProfile, number: int, profile: DatasetProfile) ->
     """
     if target.values is not None:
         return target.values
-    what = "texts too long" if target.longest > MAX_LABEL_CHARS else f"{target.distinct:,} different values, too many"
+    long = target.type not in LIST_TYPES and target.longest > MAX_LABEL_CHARS
+    what = "texts too long" if long else f"{target.distinct:,} different values, too many"
     message = f"The column {quote(target.name)} has {what} to be labels."
     raise invalid_field(f"/tasks/{number}/target", message, _label_columns(profile, target.name))
 
