@@ -34,7 +34,7 @@ _SCRIPTS: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 """Scripts of one language, or of one above all."""
 
-_MOST = 1 / 3
+_MOST = 1 / 4
 """So much of the letters decides: there is more in a text than its own language."""
 
 _ARABIC, _CYRILLIC = re.compile(r"[\u0600-\u06ff]"), re.compile(r"[\u0400-\u04ff]")

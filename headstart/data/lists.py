@@ -17,7 +17,7 @@ from headstart.specs.labels import MAX_LABEL_CHARS, json_texts, listed_labels, s
 MOST = 0.9
 """The share of the cells that have to be lists before a column is taken for one of lists."""
 FEWEST_PIPED = 2
-PIPED = 0.02
+PIPED = 0.01
 """The share of the cells that have to hold a `|`, with labels on both sides of it: one `|` in prose is none."""
 MAX_KEPT_FAULTS = 100
 
