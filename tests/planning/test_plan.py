@@ -224,6 +224,30 @@ REFUSALS: dict[str, tuple[dict[str, Any], tuple[str, str, str, str | None]]] = {
             'Set "problem" to "single-label" to take each number as a class, or state the type "category" in the dataset\'s schema.',
         ),
     ),
+    **{
+        f"{kind} as the target": (
+            {"profile": dataset(review, column("label", {"a": 1000, "b": 1500}, type=kind))},
+            (
+                "invalid_field",
+                TARGET,
+                f"The column 'label' holds {kind}, and text-classification learns one label a row.",
+                'State the type "category" in the dataset\'s schema to take each cell as one label.',
+            ),
+        )
+        for kind in ("categories", "tokens", "tags")
+    },
+    **{
+        f"{kind} as the text": (
+            {"profile": dataset(column("review", type=kind), column("other"), label)},
+            (
+                "invalid_field",
+                "/tasks/0/inputs/text",
+                f"The column 'review' holds {kind}; text-classification needs text.",
+                "Columns that do: other, label.",
+            ),
+        )
+        for kind in ("tokens", "tags")
+    },
     "one class": (
         {"profile": dataset(review, column("label", {"pos": 2000}))},
         ("too_few_classes", TARGET, "The column 'label' has one class, 'pos'.", "Classification needs at least two classes."),
