@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -21,9 +22,9 @@ def packed(content: bytes, name: str) -> bytes:
     return made
 
 
-def arrow(columns: dict, *, stream: bool = False) -> bytes:
+def arrow(columns: Any, *, stream: bool = False) -> bytes:
     sink = io.BytesIO()
-    table = pa.table(columns)
+    table = columns if isinstance(columns, pa.Table) else pa.table(columns)
     with (pa.ipc.new_stream if stream else pa.ipc.new_file)(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue()

@@ -30,6 +30,7 @@ def test_quantiles_are_those_of_sorting_within_a_hundredth(batches):
     if not values:
         assert found is None
         return
+    assert found is not None
     assert (found.min, found.max) == (values[0], values[-1])
     for name, rank in RANKS.items():
         exact = values[int(rank * (len(values) - 1))]
