@@ -25,13 +25,16 @@ from headstart.engine.inputs.words import Sentence, sentence_of_text, sentence_o
 from headstart.engine.prefix import Prefix
 from headstart.engine.readout import Readout, Vectors, readout_of
 from headstart.engine.tasks import kind_of
-from headstart.engine.tasks.tagged import Words
+from headstart.engine.tasks.tagged import OfWords, Words
 from headstart.errors import BadInput, EngineFault, closest, invalid_field, listing, quote
 from headstart.specs.plans import parted
 from headstart.specs.predictions import Output, PredictedRow, PredictionWarning
 
 Given = Mapping[str, str | bytes | Sequence[str] | Mapping[str, Cell]]
 """One input by the names of what the model reads; under `features` what else its heads read, by column."""
+
+
+_NO_EXTRAS: Mapping[str, Sequence[Cell]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +179,8 @@ class Predictor:
                 raise BadInput("invalid_field", f"The model has no task {quote(name)}.", hint)
         return [task for task in self.manifest.tasks if tasks is None or task.name in tasks]
 
-    def embed(self, examples: Sequence[Example], extras: Mapping[str, Sequence[Cell]]) -> Embedded:
-        """Run f."""
+    def embed(self, examples: Sequence[Example], extras: Mapping[str, Sequence[Cell]] = _NO_EXTRAS) -> Embedded:
+        """Run f; `extras` go along."""
         encoded = self._preprocessor.encode(examples, self.manifest.max_tokens)
         parts = computed_parts(self._prefix, encoded, np.arange(len(examples)), self.manifest.batch_tokens, alike=self._preprocessor.alike)
         if self._readout is None:
@@ -205,7 +208,8 @@ class Predictor:
                 beside = encode_extras(task.features, embedded.extras, len(embedded.units))
                 read = np.hstack([read, beside if words is None else np.repeat(beside, words.counts, axis=0)])  # [V, D + F]
             logits = HEADS[task.head].logits(self._heads[task.name], read)
-            by_task[task.name] = kind_of(task.problem, task.scheme).decode(logits, task.classes, top_k, words)
+            given = logits if words is None else OfWords(logits, words)
+            by_task[task.name] = kind_of(task.type, task.problem, task.scheme).decode(given, task.classes, top_k)
         most = self.manifest.max_tokens
         warning = PredictionWarning(
             code="truncated", message="Only its beginning was read." if most is None else f"Only the first {most} tokens were read."

@@ -62,6 +62,11 @@ class Source(Protocol):
         """Words of each row, [N]; None: none are read."""
         ...
 
+    @property
+    def shared(self) -> list[Tensor]:
+        """What learns and is in the graph of `embed`, without the tables: what tasks agree or differ about."""
+        ...
+
     def embed(self, rows: Rows) -> Read:
         """What heads read of these rows, differentiable."""
         ...
@@ -104,6 +109,10 @@ class PooledSource:
         assert known is not None  # noqa: S101 - a head reads something
         return np.broadcast_to(np.int64(1), len(known))
 
+    @property
+    def shared(self) -> list[Tensor]:
+        return []
+
     def embed(self, rows: Rows) -> Read:
         read: Read = {}
         if self.values is not None:
@@ -138,6 +147,7 @@ class NoSuffix:
         self.device = device
         self.parameters: dict[str, nn.Parameter] = {}
         self.tables: frozenset[str] = frozenset()
+        self.computing: list[Tensor] = []
 
     def __call__(self, hidden: Tensor | None, batch: Batch) -> Tensor:  # noqa: ARG002 - `Suffix`
         assert hidden is not None  # noqa: S101 - there is a boundary
@@ -186,6 +196,10 @@ class SuffixSource:
     @property
     def tables(self) -> frozenset[str]:
         return self.suffix.tables
+
+    @property
+    def shared(self) -> list[Tensor]:
+        return self.suffix.computing
 
     def embed(self, rows: Rows) -> Read:
         hidden, batch = self.feeder(rows)

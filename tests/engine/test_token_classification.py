@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from headstart.engine.artifacts import load_artifact
 from headstart.engine.predictor import Predictor
 from headstart.engine.run import JobOutcome
-from headstart.errors import BadInput, EngineFault
+from headstart.specs.datasets import ColumnType
 from headstart.specs.predictions import Entities, PredictedRow
-from tests.engine.conftest import BAD, GOOD, REST, Listener, World
+from tests.engine.conftest import BAD, GOOD, REST, World
 
 METHODS: dict[str, dict[str, Any]] = {
     "solved": {"type": "feature-extraction", "layer": "embeddings"},
@@ -33,7 +30,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 TOKENS = {"name": "who", "type": "token-classification", "inputs": {"tokens": "tokens"}, "target": "tags"}
 SPANS = {**TOKENS, "inputs": {"text": "text"}, "target": "spans"}
-TYPES = {"tokens": "tokens", "tags": "tags", "spans": "tags", "text": "text", "label": "category"}
+TYPES: dict[str, ColumnType] = {"tokens": "tokens", "tags": "tags", "spans": "tags", "text": "text", "label": "category"}
 HEADER = ("tokens", "tags", "text", "spans", "label")
 TRAINING = {"dtype": "float32", "epochs": 8, "learning_rate": 2e-2}
 
@@ -63,7 +60,7 @@ def sentences(count: int = 120, seed: int = 0) -> list[tuple[list[str], list[str
     return made
 
 
-def table(count: int = 120, seed: int = 0) -> list[tuple[str, ...]]:
+def table(count: int = 120, seed: int = 0) -> list[tuple[str, str, str, str, str]]:
     """The same as tokens with tags, and as a text with spans; and whether there is any joy."""
     rows = []
     for words, tags in sentences(count, seed):

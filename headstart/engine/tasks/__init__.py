@@ -15,9 +15,9 @@ TASKS: dict[str, TaskKind] = {
     "IOBES": token_classification.OF_ENTITIES,
     "none": token_classification.OF_WORDS,
 }
-"""What a task answers for, by the scheme of its tags, where words have some, or else by its problem."""
+"""A task's `type`, where it has an answer of its own, or the scheme of its tags, where words have some, or else its `problem` → the task."""
 
 
-def kind_of(problem: str, scheme: str | None) -> TaskKind:
+def kind_of(type_: str, problem: str, scheme: str | None) -> TaskKind:
     """What the engine does for a task."""
-    return TASKS[scheme or problem]
+    return TASKS.get(type_) or TASKS[scheme or problem]

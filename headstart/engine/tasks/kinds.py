@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.engine.losses import Objective
-from headstart.engine.tasks.tagged import Words
 from headstart.specs.jobs import TaskReport, Training
 from headstart.specs.predictions import Output
 
@@ -30,15 +29,15 @@ class TaskKind:
     Attributes:
         encode: (cells, classes) → targets of all rows.
         labelled: targets → whether each row has an answer, [N].
-        strata: targets → numbers of the kinds of rows that a split deals alike, [N]; −1 without an answer.
+        strata: targets → what a split deals rows alike by: class numbers [N], 0 and 1 [N, C], or numbers [N].
         objective: (options, classes, targets of the labelled training rows) → what training lowers.
         evaluate: (logits [N, K], targets [N, …], classes, targets of the training rows, split) → its part of the report.
-        decode: (logits [N, K], classes, how many scores or None, the words of the rows where they are answered for) → one answer for each row.
+        decode: (logits [N, K], classes, how many scores or None) → one answer for each row; where words are answered for, the first is `OfWords`.
     """
 
     encode: Callable[[Cells, Sequence[str]], Any]
     labelled: Callable[[Any], NDArray[np.bool_]]
-    strata: Callable[[Any], NDArray[np.int64]]
+    strata: Callable[[Any], Targets]
     objective: Callable[[Training, Sequence[str], Any], Objective]
     evaluate: Callable[[NDArray[np.float64], Any, Sequence[str], Any, Literal["validation", "test"]], TaskReport]
-    decode: Callable[[NDArray[np.float64], Sequence[str], int | None, Words | None], Sequence[Output]]
+    decode: Callable[[Any, Sequence[str], int | None], Sequence[Output]]

@@ -15,7 +15,6 @@ from sklearn.metrics import f1_score
 
 from headstart.engine.losses import sigmoid_objective
 from headstart.engine.tasks.kinds import Cells, Targets, TaskKind
-from headstart.engine.tasks.tagged import Words
 from headstart.planning.targets import SWITCHES
 from headstart.specs.jobs import TaskReport
 from headstart.specs.labels import listed_labels
@@ -56,9 +55,9 @@ def labelled(targets: Targets) -> NDArray[np.bool_]:
     return ~np.isnan(targets[:, 0])
 
 
-def strata(targets: Targets) -> NDArray[np.int64]:
-    """By chance: rows that have an answer are one kind."""
-    return np.where(labelled(targets), 0, -1)
+def strata(targets: Targets) -> Targets:
+    """As they are."""
+    return targets
 
 
 def evaluate(
@@ -82,7 +81,7 @@ def _metrics(targets: Targets, predicted: NDArray[np.bool_]) -> dict[str, float]
     return {f"{how}_f1": float(f1_score(targets, predicted, average=how, zero_division=0)) for how in ("micro", "macro")}
 
 
-def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None, _words: Words | None = None) -> list[MultiLabel]:
+def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None) -> list[MultiLabel]:
     """The labels that hold and the scores of each row, highest first; equal scores stand in the order of the classes."""
     scores = expit(logits)
     order = np.argsort(-scores, axis=1, kind="stable")

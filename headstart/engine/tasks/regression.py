@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from headstart.engine.losses import squared_objective
 from headstart.engine.tasks.kinds import Cells, Targets, TaskKind
-from headstart.engine.tasks.tagged import Words
 from headstart.specs.jobs import TaskReport
 from headstart.specs.predictions import Value
 
@@ -37,9 +36,9 @@ def labelled(targets: Targets) -> NDArray[np.bool_]:
     return ~np.isnan(targets)
 
 
-def strata(targets: Targets) -> NDArray[np.int64]:
-    """By chance: rows that have an answer are one kind."""
-    return np.where(labelled(targets), 0, -1)
+def strata(targets: Targets) -> Targets:
+    """As they are."""
+    return targets
 
 
 def evaluate(
@@ -64,7 +63,7 @@ def _metrics(targets: Targets, values: NDArray[np.float64]) -> dict[str, float]:
     return {"mae": float(np.abs(errors).mean()), "rmse": float(np.sqrt(np.square(errors).mean())), "r2": r2}
 
 
-def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None, _words: Words | None = None) -> list[Value]:  # noqa: ARG001 - `TaskKind`
+def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None) -> list[Value]:  # noqa: ARG001 - `TaskKind`
     return [Value.model_construct(value=value) for value in logits[:, 0].tolist()]
 
 

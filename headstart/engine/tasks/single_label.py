@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from headstart.engine.evaluation import classification_report
 from headstart.engine.losses import softmax_objective
 from headstart.engine.tasks.kinds import Cells, Targets, TaskKind
-from headstart.engine.tasks.tagged import Words
 from headstart.specs.labels import normal_label
 from headstart.specs.predictions import Classification, Score
 
@@ -29,7 +28,7 @@ def encode(columns: Cells, classes: Sequence[str]) -> NDArray[np.int64]:
     return np.fromiter((known[cell] for cell in cells), dtype=np.int64, count=len(cells))
 
 
-def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None, _words: Words | None = None) -> list[Classification]:
+def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None) -> list[Classification]:
     """Label and scores of each row, highest first; equal scores stand in the order of the classes.
 
     Args:
@@ -55,8 +54,8 @@ def labelled(targets: Targets) -> NDArray[np.bool_]:
     return there
 
 
-def strata(targets: Targets) -> NDArray[np.int64]:
-    """Each class is dealt by itself."""
+def strata(targets: Targets) -> Targets:
+    """As they are."""
     return targets
 
 

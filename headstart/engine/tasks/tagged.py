@@ -56,6 +56,14 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class OfWords:
+    """What a head gives for words, [W, C]."""
+
+    logits: NDArray[np.float64]
+    words: Words
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Tagged:
     """A tag for each word.
 

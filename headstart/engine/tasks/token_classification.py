@@ -21,7 +21,7 @@ from headstart.engine.losses import Softmax, softmax_objective
 from headstart.engine.tasks.entities import entities
 from headstart.engine.tasks.kinds import Cells, TaskKind
 from headstart.engine.tasks.spans import tags_of_spans
-from headstart.engine.tasks.tagged import Bools, Numbers, Tagged, Words
+from headstart.engine.tasks.tagged import Bools, Numbers, OfWords, Tagged, Words
 from headstart.planning.tagging import OUTSIDE
 from headstart.specs.jobs import ClassReport, TaskReport, Training
 from headstart.specs.labels import json_spans, json_texts, normal_label, scheme_faults
@@ -80,9 +80,14 @@ def labelled(targets: Tagged) -> Bools:
     return there
 
 
-def strata(targets: Tagged) -> Numbers:
-    """By chance: rows that have an answer are one kind."""
-    return np.where(labelled(targets), 0, -1)
+def strata(targets: Tagged) -> NDArray[np.float32]:
+    """1 for the tags that a row has, 0 for the others, [N, C]; NaN for a row without any."""
+    rows = np.repeat(np.arange(len(targets)), targets.words.counts)
+    there = targets.numbers >= 0
+    has = np.zeros((len(targets), int(targets.numbers.max(initial=0)) + 1), np.float32)
+    has[rows[there], targets.numbers[there]] = 1
+    has[~labelled(targets)] = np.nan
+    return has
 
 
 def objective(options: Training, classes: Sequence[str], targets: Tagged) -> Softmax:
@@ -201,15 +206,10 @@ def each_word(tags: Sequence[str]) -> list[Found]:
     return [(tag, place, place + 1) for place, tag in enumerate(tags)]
 
 
-def decode(reader: Reader, logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None, words: Words | None) -> list[Entities]:  # noqa: ARG001 - `TaskKind`
-    """What `reader` finds in the tags of each text, with the mean score of its words.
-
-    Args:
-        logits: of all words, [W, C].
-    """
-    assert words is not None  # noqa: S101 - `TaskKind`
-    scores = softmax(logits, axis=1)
-    said = _said(logits, classes, words.seen)
+def decode(reader: Reader, given: OfWords, classes: Sequence[str], top_k: int | None) -> list[Entities]:  # noqa: ARG001 - `TaskKind`
+    """What `reader` finds in the tags of each text, with the mean score of its words."""
+    words, scores = given.words, softmax(given.logits, axis=1)
+    said = _said(given.logits, classes, words.seen)
     answers = []
     for sentence, (first, end) in zip(words.sentences, pairwise(words.starts.tolist()), strict=True):
         of_said = scores[np.arange(first, end), said[first:end]]
