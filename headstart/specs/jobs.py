@@ -10,8 +10,10 @@ from pydantic import Field
 from headstart.specs.augmentation import Augmentation
 from headstart.specs.fields import MAX_INT, ColumnName, Input, Moment, Name, Reference, View
 from headstart.specs.heads import Head, LinearHead
-from headstart.specs.plans import Estimate, Plan
+from headstart.specs.plans import Plan
 from headstart.specs.problems import Failure
+from headstart.specs.reports import Report as Report  # noqa: PLC0414 - until all take it from there
+from headstart.specs.reports import TaskReport as TaskReport  # noqa: PLC0414
 from headstart.specs.tasks import Task
 
 Pooling = Literal["mean", "first", "max", "pooler", "flatten"]
@@ -329,36 +331,3 @@ class Metric(View):
     value: float = Field(examples=[0.88])
     step: int = Field(examples=[120])
     epoch: int = Field(examples=[4])
-
-
-class ClassReport(View):
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-class TaskReport(View):
-    split: Literal["validation", "test"]
-    rows: int
-    classes: list[str]
-    metrics: dict[str, float]
-    baselines: dict[str, dict[str, float]]
-    per_class: list[ClassReport]
-    confusion: list[list[int]] = Field(description="Rows are true, columns predicted, in the order of `classes`.")
-
-
-class Report(View):
-    """What the transfer was worth."""
-
-    object: Literal["report"]
-    job: str
-    method: str
-    trainable_parameters: int
-    artifact_bytes: int
-    tasks: dict[str, TaskReport]
-    estimate: Estimate
-    actual: Estimate
-    cache: dict[str, int] = Field(description="`rows_computed` and `rows_reused` of the feature cache.")
-    precision: dict[str, Any] = Field(description="The prefix's dtype, why, and how far it is from float32.")

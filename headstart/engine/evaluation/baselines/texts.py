@@ -1,0 +1,48 @@
+"""Texts as weights of their words, pairs of words and characters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix, hstack
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+Text = str | tuple[str, str]
+
+MOST_CHARS = 2_000
+"""Of a text; what follows adds time and hardly ever an answer."""
+MOST_TERMS = 30_000
+"""Of words and of characters, the commonest."""
+
+
+def vectors(train: Sequence[Text], tested: Sequence[Text]) -> tuple[Any, Any]:
+    """Sparse matrices, float32; terms and their rarity are those of the training texts. A pair is read as one text."""
+    given = [[_plain(text) for text in part] for part in (train, tested)]
+    made = [_terms(*given, analyzer=analyzer, ngram_range=span) for analyzer, span in (("word", (1, 2)), ("char_wb", (2, 4)))]
+    x, x_tested = (csr_matrix(hstack([pair[part] for pair in made]), dtype=np.float32) for part in (0, 1))
+    return x, x_tested
+
+
+def _terms(train: Sequence[str], tested: Sequence[str], *, analyzer: str, ngram_range: tuple[int, int]) -> tuple[Any, Any]:
+    for least in (2, 1):  # a term of one text teaches little, but few texts may have no other
+        terms = TfidfVectorizer(
+            analyzer=analyzer,
+            ngram_range=ngram_range,
+            min_df=least,
+            max_features=MOST_TERMS,
+            sublinear_tf=True,
+            dtype=np.float32,
+            token_pattern=r"(?u)\b\w+\b",  # noqa: S106 - a word, of one letter too
+        )
+        try:
+            return terms.fit_transform(train), terms.transform(tested)
+        except ValueError:  # no term is left
+            continue
+    return csr_matrix((len(train), 1), dtype=np.float32), csr_matrix((len(tested), 1), dtype=np.float32)
+
+
+def _plain(text: Text) -> str:
+    whole = text if isinstance(text, str) else "\n".join(text)
+    return whole[:MOST_CHARS]

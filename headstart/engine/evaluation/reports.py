@@ -1,0 +1,194 @@
+"""A task's part of the report: the model's metrics, how sure they are, what is reached without it, and where it is wrong.
+
+Axes: N tested rows, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+
+from headstart.engine.evaluation import calibration, confident, multi_label, regression, single_label, token_tags
+from headstart.engine.evaluation.baselines import Baseline
+from headstart.engine.evaluation.resampling import RESAMPLES, Measure, interval, intervals, resampled, values
+from headstart.engine.evaluation.thresholds import HALF
+from headstart.specs.reports import Interval, TaskReport
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+Split = Literal["validation", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What every report needs beside logits and targets.
+
+    Attributes:
+        rows: numbers of the rows in the file, [N]; 1 = first data row.
+        baselines: what is compared with.
+        resamples: of the intervals; 0: there are none.
+        seed: of the resamples.
+    """
+
+    split: Split
+    rows: Numbers
+    baselines: Sequence[Baseline] = ()
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+
+def single_label_report(logits: Floats, targets: Numbers, classes: Sequence[str], tested: Tested, temperature: float | None) -> TaskReport:
+    """Of one label a row.
+
+    Args:
+        logits: as the head gives them, [N, C], N ≥ 1.
+        targets: class numbers, [N].
+        temperature: found on validation rows.
+    """
+    warm = calibration.warmed(logits, temperature)
+    table = single_label.confusion(targets, logits.argmax(axis=1), len(classes))
+
+    def measure(given: Floats, places: Any) -> Measure:  # noqa: ANN401 - an index
+        return single_label.measure(_widened(given, len(classes)), targets[places])
+
+    return TaskReport(
+        problem="single-label",
+        split=tested.split,
+        rows=len(targets),
+        classes=list(classes),
+        per_class=single_label.per_class(table, classes),
+        confusion=table.tolist(),
+        calibration=calibration.calibration(lambda z: calibration.single_label_decisions(z, targets), logits, temperature),
+        confident_errors=confident.single_label(softmax(warm, axis=1), targets, classes, tested.rows),
+        **_compared(measure, warm, tested),
+    )
+
+
+def multi_label_report(
+    logits: Floats,
+    targets: NDArray[Any],
+    classes: Sequence[str],
+    tested: Tested,
+    temperature: float | None,
+    thresholds: Sequence[float] | None,
+) -> TaskReport:
+    """Of any number of labels a row; logits and targets (0 or 1) [N, C]. Thresholds are of calibrated scores; a baseline's are ½."""
+    held = np.asarray(targets) > HALF
+    scores = expit(calibration.warmed(logits, temperature))
+    decided = scores >= (HALF if thresholds is None else np.asarray(thresholds))
+
+    def measure(given: Floats, places: Any) -> Measure:  # noqa: ANN401 - an index
+        if given is logits:
+            return multi_label.measure(scores[places], decided[places], held[places])
+        return multi_label.measure(given, given >= 0, held[places])
+
+    return TaskReport(
+        problem="multi-label",
+        split=tested.split,
+        rows=len(targets),
+        classes=list(classes),
+        per_class=multi_label.per_class(decided, held, classes),
+        confusion=[],
+        calibration=calibration.calibration(lambda z: calibration.multi_label_decisions(z, held), logits, temperature),
+        thresholds=None if thresholds is None else list(thresholds),
+        confident_errors=confident.multi_label(scores, decided, held, classes, tested.rows),
+        **_compared(measure, logits, tested),
+    )
+
+
+def regression_report(predicted: Floats, targets: Floats, tested: Tested) -> TaskReport:
+    """Of a number a row; predicted [N, 1], targets [N]."""
+
+    def measure(given: Floats, places: Any) -> Measure:  # noqa: ANN401 - an index
+        return regression.measure(given[:, 0], targets[places])
+
+    return TaskReport(
+        problem="regression",
+        split=tested.split,
+        rows=len(targets),
+        classes=[],
+        per_class=[],
+        confusion=[],
+        confident_errors=confident.regression(predicted[:, 0], targets, tested.rows),
+        **_compared(measure, predicted, tested),
+    )
+
+
+def token_report(
+    logits: Sequence[Floats], targets: Sequence[Numbers], tags: Sequence[str], tested: Tested, temperature: float | None
+) -> TaskReport:
+    """Of a tag for each token: logits [T, C] and tag numbers [T] of each sentence, −1 for a token without a tag."""
+    said = [each.argmax(axis=1) for each in logits]
+    flat, true = np.concatenate(list(logits)), np.concatenate(list(targets))
+    there = true >= 0
+
+    def measure(given: Sequence[Numbers], places: Any) -> Measure:  # noqa: ANN401 - an index
+        return token_tags.measure(given, _picked(targets, places), tags)
+
+    return TaskReport(
+        problem="token-classification",
+        split=tested.split,
+        rows=len(targets),
+        classes=list(tags),
+        per_class=token_tags.per_class(said, targets, tags),
+        confusion=token_tags.confusion_of_tags(said, targets, len(tags)).tolist(),
+        calibration=calibration.calibration(lambda z: calibration.single_label_decisions(z, true[there]), flat[there], temperature),
+        confident_errors=confident.tokens(
+            [softmax(calibration.warmed(each, temperature), axis=1) for each in logits], targets, tags, tested.rows
+        ),
+        **_compared(measure, said, tested),
+    )
+
+
+def _compared(measure: Callable[[Any, Any], Measure], predicted: Any, tested: Tested) -> dict[str, Any]:  # noqa: ANN401 - by the problem
+    """Metrics, their intervals, the baselines' metrics, and intervals of the differences.
+
+    Args:
+        measure: (what is predicted of some rows, which of the N they are) → their measure.
+    """
+    rows, everywhere = len(tested.rows), slice(None)
+    whole = measure(predicted, everywhere)
+    measures: dict[str, Measure] = {"": whole}  # the model's is nameless; beside a baseline of some rows it is measured on those too
+    for each in tested.baselines:
+        places = everywhere if each.places is None else each.places
+        measures[each.name] = _on(measure(each.predicted, places), each.places)
+        if each.places is not None:
+            measures[f"beside {each.name}"] = _on(measure(_picked(predicted, each.places), each.places), each.places)
+    point = {name: values(each, rows) for name, each in measures.items()}
+    made: dict[str, Any] = {
+        "metrics": point[""],
+        "baselines": {each.name: point[each.name] for each in tested.baselines},
+        "baseline_notes": {each.name: each.note for each in tested.baselines},
+    }
+    if tested.resamples:
+        drawn = resampled(measures, rows, tested.seed, tested.resamples)
+        gains: dict[str, dict[str, Interval]] = {}
+        for each in tested.baselines:
+            beside = f"beside {each.name}" if each.places is not None else ""
+            found = {
+                metric: interval(drawn[beside][metric] - drawn[each.name][metric]) for metric in point[each.name] if metric in drawn[beside]
+            }
+            gains[each.name] = {metric: ends for metric, ends in found.items() if ends is not None}
+        made |= {"intervals": intervals(drawn[""], point[""], rows), "gains": gains}
+    return made
+
+
+def _on(measure: Measure, places: Numbers | None) -> Measure:
+    return measure if places is None else lambda weights: measure(weights[:, places])
+
+
+def _picked(items: Any, places: Any) -> Any:  # noqa: ANN401 - an array, or a list with an item for each row
+    if isinstance(items, np.ndarray):
+        return items[places]
+    return items[places] if isinstance(places, slice) else [items[place] for place in places]
+
+
+def _widened(logits: Floats, classes: int) -> Floats:
+    """[N, C]: classes that a baseline has not seen are never said."""
+    missing = classes - logits.shape[1]
+    return logits if missing <= 0 else np.pad(logits, ((0, 0), (0, missing)), constant_values=logits.min() - 20)
