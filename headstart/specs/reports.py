@@ -12,6 +12,12 @@ from headstart.specs.plans import Estimate
 Interval = tuple[float, float]
 """Lower and upper end, 95 %."""
 
+LESS_IS_BETTER = frozenset({"log_loss", "hamming_loss", "mae", "rmse"})
+HEADLINES = ("f1", "micro_f1", "accuracy", "token_accuracy", "mae")
+"""The metric that speaks for a task: the first of these that it has."""
+TRIVIAL = frozenset({"majority", "mean"})
+"""Baselines that look at no input."""
+
 
 class ClassReport(View):
     label: str = Field(description="A class; of token classification, the type of an entity or a tag.")
@@ -52,6 +58,14 @@ class ConfidentError(View):
     position: int | None = Field(default=None, description="Of the token in the row, from 1; null where the whole row is classified.")
 
 
+class Gain(View):
+    """This model's metric minus a baseline's, on the same rows."""
+
+    value: float = Field(examples=[0.0915])
+    low: float = Field(description="Lower end of the 95 % interval, from the same resamples for both.", examples=[0.052])
+    high: float = Field(description="Upper end. An interval that holds 0 decides nothing.", examples=[0.131])
+
+
 class TaskReport(View):
     # what was added later has a default, so that reports which were stored before can be read
     problem: Literal["single-label", "multi-label", "regression", "token-classification"] = "single-label"
@@ -70,10 +84,10 @@ class TaskReport(View):
         examples=[{"majority": {"accuracy": 0.515}, "tfidf": {"accuracy": 0.791}}],
     )
     baseline_notes: dict[str, str] = Field(default={}, description="What each baseline is, and on how many rows it was trained and tested.")
-    gains: dict[str, dict[str, Interval]] = Field(
+    gains: dict[str, dict[str, Gain]] = Field(
         default={},
-        description="95 % intervals of this model's metric minus the baseline's on the same resampled rows; one that holds 0 decides nothing.",
-        examples=[{"tfidf": {"accuracy": [0.052, 0.131]}}],
+        description="What the model's metrics are above each baseline's, by baseline and metric.",
+        examples=[{"tfidf": {"accuracy": {"value": 0.0915, "low": 0.052, "high": 0.131}}}],
     )
     per_class: list[ClassReport]
     confusion: list[list[int]] = Field(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.engine.evaluation.baselines import trivial_baseline
-from headstart.engine.evaluation.reports import Tested, single_label_report
+from headstart.engine.evaluation.reports import Trial, single_label_report
 from headstart.specs.reports import TaskReport
 
 
@@ -25,5 +25,5 @@ def classification_report(
     split: Literal["validation", "test"],
 ) -> TaskReport:
     """The report on one label a row beside the commonest training class, without intervals."""
-    tested = Tested(split, np.arange(1, len(targets) + 1), [trivial_baseline("single-label", train_targets, len(targets))], resamples=0)
-    return single_label_report(logits, targets, classes, tested, None)
+    trial = Trial(split, np.arange(1, len(targets) + 1), [trivial_baseline("single-label", train_targets, len(targets))], resamples=0)
+    return single_label_report(logits, targets, classes, trial, None)

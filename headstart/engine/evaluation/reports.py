@@ -5,7 +5,7 @@ Axes: N tested rows, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,9 +15,9 @@ from scipy.special import expit, softmax
 
 from headstart.engine.evaluation import calibration, confident, multi_label, regression, single_label, token_tags
 from headstart.engine.evaluation.baselines import Baseline
-from headstart.engine.evaluation.resampling import RESAMPLES, Measure, interval, intervals, resampled, values
+from headstart.engine.evaluation.resampling import RESAMPLES, Measure, Measured, interval, intervals, resampled, values
 from headstart.engine.evaluation.thresholds import HALF
-from headstart.specs.reports import Interval, TaskReport
+from headstart.specs.reports import Gain, TaskReport
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -25,7 +25,7 @@ Split = Literal["validation", "test"]
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Trial:
     """What every report needs beside logits and targets.
 
     Attributes:
@@ -42,7 +42,7 @@ class Tested:
     seed: int = 0
 
 
-def single_label_report(logits: Floats, targets: Numbers, classes: Sequence[str], tested: Tested, temperature: float | None) -> TaskReport:
+def single_label_report(logits: Floats, targets: Numbers, classes: Sequence[str], trial: Trial, temperature: float | None) -> TaskReport:
     """Of one label a row.
 
     Args:
@@ -58,14 +58,14 @@ def single_label_report(logits: Floats, targets: Numbers, classes: Sequence[str]
 
     return TaskReport(
         problem="single-label",
-        split=tested.split,
+        split=trial.split,
         rows=len(targets),
         classes=list(classes),
         per_class=single_label.per_class(table, classes),
         confusion=table.tolist(),
         calibration=calibration.calibration(lambda z: calibration.single_label_decisions(z, targets), logits, temperature),
-        confident_errors=confident.single_label(softmax(warm, axis=1), targets, classes, tested.rows),
-        **_compared(measure, warm, tested),
+        confident_errors=confident.single_label(softmax(warm, axis=1), targets, classes, trial.rows),
+        **_compared(measure, warm, trial),
     )
 
 
@@ -73,7 +73,7 @@ def multi_label_report(
     logits: Floats,
     targets: NDArray[Any],
     classes: Sequence[str],
-    tested: Tested,
+    trial: Trial,
     temperature: float | None,
     thresholds: Sequence[float] | None,
 ) -> TaskReport:
@@ -89,19 +89,19 @@ def multi_label_report(
 
     return TaskReport(
         problem="multi-label",
-        split=tested.split,
+        split=trial.split,
         rows=len(targets),
         classes=list(classes),
         per_class=multi_label.per_class(decided, held, classes),
         confusion=[],
         calibration=calibration.calibration(lambda z: calibration.multi_label_decisions(z, held), logits, temperature),
         thresholds=None if thresholds is None else list(thresholds),
-        confident_errors=confident.multi_label(scores, decided, held, classes, tested.rows),
-        **_compared(measure, logits, tested),
+        confident_errors=confident.multi_label(scores, decided, held, classes, trial.rows),
+        **_compared(measure, logits, trial),
     )
 
 
-def regression_report(predicted: Floats, targets: Floats, tested: Tested) -> TaskReport:
+def regression_report(predicted: Floats, targets: Floats, trial: Trial) -> TaskReport:
     """Of a number a row; predicted [N, 1], targets [N]."""
 
     def measure(given: Floats, places: Any) -> Measure:  # noqa: ANN401 - an index
@@ -109,18 +109,18 @@ def regression_report(predicted: Floats, targets: Floats, tested: Tested) -> Tas
 
     return TaskReport(
         problem="regression",
-        split=tested.split,
+        split=trial.split,
         rows=len(targets),
         classes=[],
         per_class=[],
         confusion=[],
-        confident_errors=confident.regression(predicted[:, 0], targets, tested.rows),
-        **_compared(measure, predicted, tested),
+        confident_errors=confident.regression(predicted[:, 0], targets, trial.rows),
+        **_compared(measure, predicted, trial),
     )
 
 
 def token_report(
-    logits: Sequence[Floats], targets: Sequence[Numbers], tags: Sequence[str], tested: Tested, temperature: float | None
+    logits: Sequence[Floats], targets: Sequence[Numbers], tags: Sequence[str], trial: Trial, temperature: float | None
 ) -> TaskReport:
     """Of a tag for each token: logits [T, C] and tag numbers [T] of each sentence, −1 for a token without a tag."""
     said = [each.argmax(axis=1) for each in logits]
@@ -132,50 +132,57 @@ def token_report(
 
     return TaskReport(
         problem="token-classification",
-        split=tested.split,
+        split=trial.split,
         rows=len(targets),
         classes=list(tags),
         per_class=token_tags.per_class(said, targets, tags),
         confusion=token_tags.confusion_of_tags(said, targets, len(tags)).tolist(),
         calibration=calibration.calibration(lambda z: calibration.single_label_decisions(z, true[there]), flat[there], temperature),
         confident_errors=confident.tokens(
-            [softmax(calibration.warmed(each, temperature), axis=1) for each in logits], targets, tags, tested.rows
+            [softmax(calibration.warmed(each, temperature), axis=1) for each in logits], targets, tags, trial.rows
         ),
-        **_compared(measure, said, tested),
+        **_compared(measure, said, trial),
     )
 
 
-def _compared(measure: Callable[[Any, Any], Measure], predicted: Any, tested: Tested) -> dict[str, Any]:  # noqa: ANN401 - by the problem
+def _compared(measure: Callable[[Any, Any], Measure], predicted: Any, trial: Trial) -> dict[str, Any]:  # noqa: ANN401 - by the problem
     """Metrics, their intervals, the baselines' metrics, and intervals of the differences.
 
     Args:
         measure: (what is predicted of some rows, which of the N they are) → their measure.
     """
-    rows, everywhere = len(tested.rows), slice(None)
+    rows, everywhere = len(trial.rows), slice(None)
     whole = measure(predicted, everywhere)
     measures: dict[str, Measure] = {"": whole}  # the model's is nameless; beside a baseline of some rows it is measured on those too
-    for each in tested.baselines:
+    for each in trial.baselines:
         places = everywhere if each.places is None else each.places
         measures[each.name] = _on(measure(each.predicted, places), each.places)
         if each.places is not None:
-            measures[f"beside {each.name}"] = _on(measure(_picked(predicted, each.places), each.places), each.places)
+            measures[_beside(each)] = _on(measure(_picked(predicted, each.places), each.places), each.places)
     point = {name: values(each, rows) for name, each in measures.items()}
     made: dict[str, Any] = {
         "metrics": point[""],
-        "baselines": {each.name: point[each.name] for each in tested.baselines},
-        "baseline_notes": {each.name: each.note for each in tested.baselines},
+        "baselines": {each.name: point[each.name] for each in trial.baselines},
+        "baseline_notes": {each.name: each.note for each in trial.baselines},
     }
-    if tested.resamples:
-        drawn = resampled(measures, rows, tested.seed, tested.resamples)
-        gains: dict[str, dict[str, Interval]] = {}
-        for each in tested.baselines:
-            beside = f"beside {each.name}" if each.places is not None else ""
-            found = {
-                metric: interval(drawn[beside][metric] - drawn[each.name][metric]) for metric in point[each.name] if metric in drawn[beside]
-            }
-            gains[each.name] = {metric: ends for metric, ends in found.items() if ends is not None}
-        made |= {"intervals": intervals(drawn[""], point[""], rows), "gains": gains}
+    if trial.resamples:
+        drawn = resampled(measures, rows, trial.seed, trial.resamples)
+        made["intervals"] = intervals(drawn[""], point[""], rows)
+        made["gains"] = {each.name: _gains(_beside(each), each.name, point, drawn) for each in trial.baselines}
     return made
+
+
+def _beside(baseline: Baseline) -> str:
+    """The name of the model's measure on the rows of this baseline."""
+    return "" if baseline.places is None else f"beside {baseline.name}"
+
+
+def _gains(model: str, baseline: str, point: Mapping[str, Mapping[str, float]], drawn: Mapping[str, Measured]) -> dict[str, Gain]:
+    made = {}
+    for metric in point[baseline].keys() & point[model].keys():
+        if metric in drawn[model] and (ends := interval(drawn[model][metric] - drawn[baseline][metric])) is not None:
+            made[metric] = Gain(value=point[model][metric] - point[baseline][metric], low=ends[0], high=ends[1])
+    return {metric: made[metric] for metric in point[model] if metric in made}
 
 
 def _on(measure: Measure, places: Numbers | None) -> Measure:

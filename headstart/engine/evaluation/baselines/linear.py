@@ -5,11 +5,13 @@ Axes: N training rows, M tested rows, D width, C classes.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
 Floats = NDArray[np.float64]
@@ -28,7 +30,7 @@ def one_label(x: Any, targets: NDArray[np.int64], x_tested: Any) -> tuple[Floats
     if len(there) == 1:
         logits[:, there] = 0.0
         return logits, "logistic regression"
-    fitted = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS, tol=1e-3).fit(x, targets)
+    fitted = _fitted(x, targets)
     found = np.asarray(fitted.decision_function(x_tested), np.float64)
     logits[:, there] = found if found.ndim == 2 else np.column_stack([-found / 2, found / 2])
     return logits, "logistic regression"
@@ -43,10 +45,7 @@ def several_labels(x: Any, targets: NDArray[Any], x_tested: Any) -> tuple[Floats
         if share in {0.0, 1.0}:
             logits[:, number] = NEVER if share == 0.0 else -NEVER
         else:
-            fitted = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS, tol=1e-3, solver="liblinear", random_state=0).fit(
-                x, held[:, number]
-            )
-            logits[:, number] = fitted.decision_function(x_tested)
+            logits[:, number] = _fitted(x, held[:, number], solver="liblinear", random_state=0).decision_function(x_tested)
     return logits, "logistic regression for each label"
 
 
@@ -54,6 +53,12 @@ def number(x: Any, targets: Floats, x_tested: Any) -> tuple[Floats, str]:  # noq
     """Values [M, 1]."""
     fitted = Ridge(alpha=1.0, solver="lsqr").fit(x, targets)
     return np.asarray(fitted.predict(x_tested), np.float64).reshape(-1, 1), "ridge regression"
+
+
+def _fitted(x: Any, targets: NDArray[Any], **options: Any) -> LogisticRegression:  # noqa: ANN401 - scikit-learn's
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the iterations are a budget
+        return LogisticRegression(C=STRENGTH, max_iter=ITERATIONS, tol=1e-3, **options).fit(x, targets)
 
 
 FITS: dict[str, Callable[[Any, NDArray[Any], Any], tuple[Floats, str]]] = {

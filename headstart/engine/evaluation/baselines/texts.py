@@ -17,25 +17,23 @@ MOST_TERMS = 30_000
 """Of words and of characters, the commonest."""
 
 
+_KINDS: tuple[dict[str, Any], ...] = (
+    {"analyzer": "word", "ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"},  # words of one letter too
+    {"analyzer": "char_wb", "ngram_range": (2, 4)},
+)
+
+
 def vectors(train: Sequence[Text], tested: Sequence[Text]) -> tuple[Any, Any]:
     """Sparse matrices, float32; terms and their rarity are those of the training texts. A pair is read as one text."""
     given = [[_plain(text) for text in part] for part in (train, tested)]
-    made = [_terms(*given, analyzer=analyzer, ngram_range=span) for analyzer, span in (("word", (1, 2)), ("char_wb", (2, 4)))]
+    made = [_terms(*given, kind) for kind in _KINDS]
     x, x_tested = (csr_matrix(hstack([pair[part] for pair in made]), dtype=np.float32) for part in (0, 1))
     return x, x_tested
 
 
-def _terms(train: Sequence[str], tested: Sequence[str], *, analyzer: str, ngram_range: tuple[int, int]) -> tuple[Any, Any]:
+def _terms(train: Sequence[str], tested: Sequence[str], kind: dict[str, Any]) -> tuple[Any, Any]:
     for least in (2, 1):  # a term of one text teaches little, but few texts may have no other
-        terms = TfidfVectorizer(
-            analyzer=analyzer,
-            ngram_range=ngram_range,
-            min_df=least,
-            max_features=MOST_TERMS,
-            sublinear_tf=True,
-            dtype=np.float32,
-            token_pattern=r"(?u)\b\w+\b",  # noqa: S106 - a word, of one letter too
-        )
+        terms = TfidfVectorizer(min_df=least, max_features=MOST_TERMS, sublinear_tf=True, dtype=np.float32, **kind)
         try:
             return terms.fit_transform(train), terms.transform(tested)
         except ValueError:  # no term is left
