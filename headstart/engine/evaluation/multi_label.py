@@ -19,7 +19,9 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 MOST_RANKED = 2_000_000
-"""Cells N × C up to which mean average precision is resampled: each time all scores are gone through in their order, 2 s in all."""
+"""Cells N × C up to which mean average precision is resampled; each time all scores are gone through."""
+_HELD = 2_000_000
+"""Numbers that are held at once for it."""
 
 
 def measure(scores: Floats, decided: Flags, targets: Flags) -> Measure:
@@ -57,7 +59,7 @@ def measure(scores: Floats, decided: Flags, targets: Flags) -> Measure:
             "hamming_loss": means[:, 2],
         }
         if len(weights) == 1 or scores.size <= MOST_RANKED:
-            made["mean_average_precision"] = np.array([ranked.mean(each) for each in weights])
+            made["mean_average_precision"] = ranked.mean(weights)
         return made
 
     return measured
@@ -70,38 +72,55 @@ def per_class(decided: Flags, targets: Flags, classes: Sequence[str]) -> list[Cl
 class _Ranked:
     """Average precision of each class for rows that count more than once: Σ precision × rise of recall, over the distinct scores.
 
-    Equal scores are one step, as no threshold parts them. Only the places of positives matter, once it is known how much stands above.
+    Equal scores are one step, as no threshold parts them. Recall rises only at steps with a positive: ranks are summed up between these, which
+    a product of sparse matrices does for many resamples at once.
+
+    Axes: S steps with a positive, of all classes, by class and best score first.
     """
 
     def __init__(self, scores: Floats, targets: Flags) -> None:
         rows, classes = scores.shape
-        order = np.argsort(-scores, axis=0, kind="stable")
-        ranked = np.take_along_axis(scores, order, axis=0).T  # [C, N]
-        self._order = np.ascontiguousarray(order.T)
-        ends = np.empty((classes, rows), np.int64)  # where the run of equal scores ends that a place is in
-        place = np.full(classes, rows - 1)
-        for at in range(rows - 1, -1, -1):
-            if at < rows - 1:
-                place = np.where(ranked[:, at] == ranked[:, at + 1], place, at)
-            ends[:, at] = place
-        flags = np.take_along_axis(targets, order, axis=0).T
-        self._class, self._place = np.nonzero(flags)  # by class, best score first
-        self._end = ends[self._class, self._place]
-        self._first = np.searchsorted(self._class, np.arange(classes))
-        self._last = np.searchsorted(self._class, np.arange(classes), side="right")
-        # of each positive: how many positives of its class stand up to the end of its run
-        counts = np.cumsum(flags, axis=1)
-        self._reached = self._first[self._class] + counts[self._class, self._end]
+        order = np.argsort(-scores, axis=0, kind="stable").T  # [C, N]
+        ranked, held = (np.take_along_axis(each.T, order, axis=1) for each in (scores, targets))
+        last = np.ones((classes, rows), bool)  # of its run of equal scores
+        last[:, :-1] = ranked[:, :-1] != ranked[:, 1:]
+        flat_last, counts = np.flatnonzero(last), np.cumsum(held)  # runs do not cross from one class to the next
+        rises = np.diff(counts[flat_last], prepend=0) > 0
+        is_step = np.zeros(rows * classes, bool)
+        is_step[flat_last[rises]] = True
+        step = np.cumsum(is_step) - is_step  # the step that a rank belongs to, of all classes
+        steps_of = is_step.reshape(classes, rows).sum(axis=1)
+        self._ends = np.cumsum(steps_of)  # [C]
+        self._begins = self._ends - steps_of
+        inside = step < np.repeat(self._ends, rows)  # ranks after the last positive of a class matter nowhere
+        steps = int(steps_of.sum())
+        hit = inside & held.ravel()
+        self._all, self._held = (
+            csr_array((np.ones(int(which.sum()), np.float32), (step[which], order.ravel()[which])), shape=(steps, rows))
+            for which in (inside, hit)
+        )
+        self._at_once = max(1, _HELD // max(steps, 1))
 
-    def mean(self, weights: NDArray[np.float32]) -> float:
-        """Over the classes with positives; NaN when there are none."""
-        above = np.cumsum(weights[self._order], axis=1)[self._class, self._end]  # whole numbers, exact in 32 bits up to 2²⁴ rows
-        own = weights[self._order[self._class, self._place]]
-        sums = np.concatenate([[0.0], np.cumsum(own, dtype=np.float64)])
-        hits = sums[self._reached] - sums[self._first[self._class]]
-        gained = np.concatenate([[0.0], np.cumsum(own * ratio(hits, above))])
-        positives = sums[self._last] - sums[self._first]
+    def mean(self, weights: Weights) -> Floats:
+        """Over the classes with positives, [R]; NaN when there are none."""
+        parts = [self._mean(weights[at : at + self._at_once].T) for at in range(0, len(weights), self._at_once)]
+        return np.concatenate(parts)
+
+    def _mean(self, weights: Weights) -> Floats:
+        above, hits = (np.asarray(each @ weights, np.float64) for each in (self._all, self._held))  # [S, R]
+        precision = ratio(self._within(hits), self._within(above))
+        gained, positives = (self._by_class(each) for each in (hits * precision, hits))
         there = positives > 0
-        if not there.any():
-            return float("nan")
-        return float(((gained[self._last] - gained[self._first])[there] / positives[there]).mean())
+        with np.errstate(invalid="ignore"):
+            made: Floats = ratio(gained, positives).sum(axis=0) / there.sum(axis=0)
+        return made
+
+    def _within(self, values: Floats) -> Floats:
+        """Summed up from the first step of each class on."""
+        sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+        return sums[1:] - np.repeat(sums[self._begins], self._ends - self._begins, axis=0)
+
+    def _by_class(self, values: Floats) -> Floats:
+        """[C, R]."""
+        sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+        return sums[self._ends] - sums[self._begins]

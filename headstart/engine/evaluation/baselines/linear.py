@@ -18,7 +18,8 @@ Floats = NDArray[np.float64]
 
 STRENGTH = 10.0
 """scikit-learn's C. Not tuned: a baseline that is searched for would cost as much as what it is compared with."""
-ITERATIONS = 100
+ITERATIONS = 25
+"""Enough for answers, not for the last digits: on 10,000 short texts of 77 classes 3 s."""
 NEVER = -20.0
 """The logit of a class that no training row has."""
 

@@ -19,7 +19,7 @@ MOST_TERMS = 30_000
 
 _KINDS: tuple[dict[str, Any], ...] = (
     {"analyzer": "word", "ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"},  # words of one letter too
-    {"analyzer": "char_wb", "ngram_range": (2, 4)},
+    {"analyzer": "char_wb", "ngram_range": (2, 3)},
 )
 
 
