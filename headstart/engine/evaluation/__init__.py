@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from headstart.engine.evaluation.baselines import trivial_baseline
 from headstart.engine.evaluation.reports import Trial, single_label_report
+from headstart.engine.evaluation.scoring import PLAIN
 from headstart.specs.reports import TaskReport
 
 
@@ -26,4 +27,4 @@ def classification_report(
 ) -> TaskReport:
     """The report on one label a row beside the commonest training class, without intervals."""
     trial = Trial(split, np.arange(1, len(targets) + 1), [trivial_baseline("single-label", train_targets, len(targets))], resamples=0)
-    return single_label_report(logits, targets, classes, trial, None)
+    return single_label_report(logits, targets, classes, trial, PLAIN)

@@ -55,10 +55,6 @@ def _fitted(loss: Callable[[float], float], rows: int) -> float | None:
     return round(float(np.exp(found.x)), 6)  # as it is written; what is measured and what is served are one number
 
 
-def warmed(logits: Floats, temperature: float | None) -> Floats:
-    return logits if temperature is None else logits / temperature
-
-
 def single_label_decisions(logits: Floats, targets: NDArray[np.int64]) -> tuple[Floats, NDArray[np.bool_]]:
     """How sure the answer of each row is, and whether it is right, both [N]."""
     scores = softmax(logits, axis=1)

@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
+from scipy.special import softmax
 
 from headstart.engine.evaluation import calibration, confident, multi_label, regression, single_label, token_tags
 from headstart.engine.evaluation.baselines import Baseline
 from headstart.engine.evaluation.resampling import RESAMPLES, Measure, Measured, interval, intervals, resampled, values
+from headstart.engine.evaluation.scoring import Scoring
 from headstart.engine.evaluation.thresholds import HALF
 from headstart.specs.reports import Gain, TaskReport
 
@@ -42,19 +43,17 @@ class Trial:
     seed: int = 0
 
 
-def single_label_report(logits: Floats, targets: Numbers, classes: Sequence[str], trial: Trial, temperature: float | None) -> TaskReport:
+def single_label_report(logits: Floats, targets: Numbers, classes: Sequence[str], trial: Trial, scoring: Scoring) -> TaskReport:
     """Of one label a row.
 
     Args:
         logits: as the head gives them, [N, C], N ≥ 1.
         targets: class numbers, [N].
-        temperature: found on validation rows.
     """
-    warm = calibration.warmed(logits, temperature)
     table = single_label.confusion(targets, logits.argmax(axis=1), len(classes))
 
-    def measure(given: Floats, places: Any) -> Measure:  # noqa: ANN401 - an index
-        return single_label.measure(_widened(given, len(classes)), targets[places])
+    def measure(given: Floats, how: Scoring, places: Any) -> Measure:  # noqa: ANN401 - an index
+        return single_label.measure(_widened(how.warmed(given), len(classes)), targets[places])
 
     return TaskReport(
         problem="single-label",
@@ -63,71 +62,60 @@ def single_label_report(logits: Floats, targets: Numbers, classes: Sequence[str]
         classes=list(classes),
         per_class=single_label.per_class(table, classes),
         confusion=table.tolist(),
-        calibration=calibration.calibration(lambda z: calibration.single_label_decisions(z, targets), logits, temperature),
-        confident_errors=confident.single_label(softmax(warm, axis=1), targets, classes, trial.rows),
-        **_compared(measure, warm, trial),
+        calibration=calibration.calibration(lambda z: calibration.single_label_decisions(z, targets), logits, scoring.temperature),
+        confident_errors=confident.single_label(softmax(scoring.warmed(logits), axis=1), targets, classes, trial.rows),
+        **_compared(measure, logits, scoring, trial),
     )
 
 
-def multi_label_report(
-    logits: Floats,
-    targets: NDArray[Any],
-    classes: Sequence[str],
-    trial: Trial,
-    temperature: float | None,
-    thresholds: Sequence[float] | None,
-) -> TaskReport:
-    """Of any number of labels a row; logits and targets (0 or 1) [N, C]. Thresholds are of calibrated scores; a baseline's are ½."""
+def multi_label_report(logits: Floats, targets: NDArray[Any], classes: Sequence[str], trial: Trial, scoring: Scoring) -> TaskReport:
+    """Of any number of labels a row; logits and targets (0 or 1) [N, C]."""
     held = np.asarray(targets) > HALF
-    scores = expit(calibration.warmed(logits, temperature))
-    decided = scores >= (HALF if thresholds is None else np.asarray(thresholds))
+    scores = scoring.shares(logits)
 
-    def measure(given: Floats, places: Any) -> Measure:  # noqa: ANN401 - an index
-        if given is logits:
-            return multi_label.measure(scores[places], decided[places], held[places])
-        return multi_label.measure(given, given >= 0, held[places])
+    def measure(given: Floats, how: Scoring, places: Any) -> Measure:  # noqa: ANN401 - an index
+        shares = how.shares(given)
+        return multi_label.measure(shares, how.given(shares), held[places])
 
     return TaskReport(
         problem="multi-label",
         split=trial.split,
         rows=len(targets),
         classes=list(classes),
-        per_class=multi_label.per_class(decided, held, classes),
+        per_class=multi_label.per_class(scoring.given(scores), held, classes),
         confusion=[],
-        calibration=calibration.calibration(lambda z: calibration.multi_label_decisions(z, held), logits, temperature),
-        thresholds=None if thresholds is None else list(thresholds),
-        confident_errors=confident.multi_label(scores, decided, held, classes, trial.rows),
-        **_compared(measure, logits, trial),
+        calibration=calibration.calibration(lambda z: calibration.multi_label_decisions(z, held), logits, scoring.temperature),
+        thresholds=None if scoring.thresholds is None else list(scoring.thresholds),
+        confident_errors=confident.multi_label(scores, scoring.given(scores), held, classes, trial.rows),
+        **_compared(measure, logits, scoring, trial),
     )
 
 
-def regression_report(predicted: Floats, targets: Floats, trial: Trial) -> TaskReport:
-    """Of a number a row; predicted [N, 1], targets [N]."""
+def regression_report(logits: Floats, targets: Floats, classes: Sequence[str], trial: Trial, scoring: Scoring) -> TaskReport:
+    """Of a number a row; logits [N, 1] are the numbers, targets [N]; there are no classes."""
 
-    def measure(given: Floats, places: Any) -> Measure:  # noqa: ANN401 - an index
+    def measure(given: Floats, _how: Scoring, places: Any) -> Measure:  # noqa: ANN401 - an index
         return regression.measure(given[:, 0], targets[places])
 
     return TaskReport(
         problem="regression",
         split=trial.split,
         rows=len(targets),
-        classes=[],
+        classes=list(classes),
         per_class=[],
         confusion=[],
-        confident_errors=confident.regression(predicted[:, 0], targets, trial.rows),
-        **_compared(measure, predicted, trial),
+        confident_errors=confident.regression(logits[:, 0], targets, trial.rows),
+        **_compared(measure, logits, scoring, trial),
     )
 
 
-def token_report(
-    logits: Sequence[Floats], targets: Sequence[Numbers], tags: Sequence[str], trial: Trial, temperature: float | None
-) -> TaskReport:
+def token_report(logits: Sequence[Floats], targets: Sequence[Numbers], tags: Sequence[str], trial: Trial, scoring: Scoring) -> TaskReport:
     """Of a tag for each token: logits [T, C] and tag numbers [T] of each sentence, −1 for a token without a tag."""
     said = [each.argmax(axis=1) for each in logits]
     flat, true = np.concatenate(list(logits)), np.concatenate(list(targets))
     there = true >= 0
 
-    def measure(given: Sequence[Numbers], places: Any) -> Measure:  # noqa: ANN401 - an index
+    def measure(given: Sequence[Numbers], _how: Scoring, places: Any) -> Measure:  # noqa: ANN401 - an index
         return token_tags.measure(given, _picked(targets, places), tags)
 
     return TaskReport(
@@ -137,28 +125,30 @@ def token_report(
         classes=list(tags),
         per_class=token_tags.per_class(said, targets, tags),
         confusion=token_tags.confusion_of_tags(said, targets, len(tags)).tolist(),
-        calibration=calibration.calibration(lambda z: calibration.single_label_decisions(z, true[there]), flat[there], temperature),
-        confident_errors=confident.tokens(
-            [softmax(calibration.warmed(each, temperature), axis=1) for each in logits], targets, tags, trial.rows
-        ),
-        **_compared(measure, said, trial),
+        calibration=calibration.calibration(lambda z: calibration.single_label_decisions(z, true[there]), flat[there], scoring.temperature),
+        confident_errors=confident.tokens([softmax(scoring.warmed(each), axis=1) for each in logits], targets, tags, trial.rows),
+        **_compared(measure, said, scoring, trial),
     )
 
 
-def _compared(measure: Callable[[Any, Any], Measure], predicted: Any, trial: Trial) -> dict[str, Any]:  # noqa: ANN401 - by the problem
+def _compared(
+    measure: Callable[[Any, Scoring, Any], Measure],
+    predicted: Any,  # noqa: ANN401 - by the problem
+    scoring: Scoring,
+    trial: Trial,
+) -> dict[str, Any]:
     """Metrics, their intervals, the baselines' metrics, and intervals of the differences.
 
     Args:
-        measure: (what is predicted of some rows, which of the N they are) → their measure.
+        measure: (what is predicted of some rows, how it becomes answers, which of the N rows they are) → their measure.
     """
     rows, everywhere = len(trial.rows), slice(None)
-    whole = measure(predicted, everywhere)
-    measures: dict[str, Measure] = {"": whole}  # the model's is nameless; beside a baseline of some rows it is measured on those too
+    measures: dict[str, Measure] = {"": measure(predicted, scoring, everywhere)}  # the model's is nameless
     for each in trial.baselines:
         places = everywhere if each.places is None else each.places
-        measures[each.name] = _on(measure(each.predicted, places), each.places)
+        measures[each.name] = _on(measure(each.predicted, each.scoring, places), each.places)
         if each.places is not None:
-            measures[_beside(each)] = _on(measure(_picked(predicted, each.places), each.places), each.places)
+            measures[_beside(each)] = _on(measure(_picked(predicted, each.places), scoring, each.places), each.places)
     point = {name: values(each, rows) for name, each in measures.items()}
     made: dict[str, Any] = {
         "metrics": point[""],
@@ -173,7 +163,7 @@ def _compared(measure: Callable[[Any, Any], Measure], predicted: Any, trial: Tri
 
 
 def _beside(baseline: Baseline) -> str:
-    """The name of the model's measure on the rows of this baseline."""
+    """The name of the model's measure on the rows of this baseline: where it was asked about some, the model is measured on those too."""
     return "" if baseline.places is None else f"beside {baseline.name}"
 
 

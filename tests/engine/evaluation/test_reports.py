@@ -16,6 +16,7 @@ from headstart.engine.evaluation.reports import (
     single_label_report,
     token_report,
 )
+from headstart.engine.evaluation.scoring import PLAIN, Scoring
 from headstart.specs.reports import TaskReport
 
 ROWS = 80
@@ -27,7 +28,7 @@ def _single(chance: np.random.Generator, **tested) -> TaskReport:
     targets = chance.integers(3, size=ROWS)
     logits = np.eye(3)[targets] * 2 + chance.normal(size=(ROWS, 3)) * 1.3
     return single_label_report(
-        logits, targets, ["a", "b", "c"], Trial("test", NUMBERS, [trivial_baseline("single-label", targets, ROWS)], **tested), 1.5
+        logits, targets, ["a", "b", "c"], Trial("test", NUMBERS, [trivial_baseline("single-label", targets, ROWS)], **tested), Scoring(1.5)
     )
 
 
@@ -35,13 +36,17 @@ def _several(chance: np.random.Generator, **tested) -> TaskReport:
     held = chance.random((ROWS, 4)) < 0.3
     logits = np.where(held, 1.0, -2.0) + chance.normal(size=(ROWS, 4))
     baselines = [trivial_baseline("multi-label", held, ROWS)]
-    return multi_label_report(logits, held.astype(np.float32), list("abcd"), Trial("test", NUMBERS, baselines, **tested), 0.8, [0.4] * 4)
+    return multi_label_report(
+        logits, held.astype(np.float32), list("abcd"), Trial("test", NUMBERS, baselines, **tested), Scoring(0.8, (0.4,) * 4)
+    )
 
 
 def _numbers(chance: np.random.Generator, **tested) -> TaskReport:
     targets = chance.normal(size=ROWS)
     predicted = (targets + chance.normal(size=ROWS) * 0.4)[:, None]
-    return regression_report(predicted, targets, Trial("test", NUMBERS, [trivial_baseline("regression", targets, ROWS)], **tested))
+    return regression_report(
+        predicted, targets, [], Trial("test", NUMBERS, [trivial_baseline("regression", targets, ROWS)], **tested), PLAIN
+    )
 
 
 def _tags(chance: np.random.Generator, **tested) -> TaskReport:
@@ -49,7 +54,7 @@ def _tags(chance: np.random.Generator, **tested) -> TaskReport:
     logits = [np.eye(3)[each] * 2 + chance.normal(size=(len(each), 3)) for each in targets]
     words = [[f"w{number}" for number in each] for each in targets]
     baselines = word_baselines(list(zip(words, targets, strict=True)), words, TAGS)
-    return token_report(logits, targets, TAGS, Trial("test", NUMBERS, baselines, **tested), 1.1)
+    return token_report(logits, targets, TAGS, Trial("test", NUMBERS, baselines, **tested), Scoring(1.1))
 
 
 MAKERS = {"single-label": _single, "multi-label": _several, "regression": _numbers, "token-classification": _tags}
@@ -110,7 +115,9 @@ def test_temperature_changes_the_loss_and_no_answer():
     chance = np.random.default_rng(5)
     targets = chance.integers(3, size=ROWS)
     logits = 6 * (np.eye(3)[targets] + chance.normal(size=(ROWS, 3)))
-    cold, warm = (single_label_report(logits, targets, list("abc"), Trial("test", NUMBERS, resamples=0), each) for each in (None, 4.0))
+    cold, warm = (
+        single_label_report(logits, targets, list("abc"), Trial("test", NUMBERS, resamples=0), Scoring(each)) for each in (None, 4.0)
+    )
     assert cold.confusion == warm.confusion
     assert cold.metrics["accuracy"] == warm.metrics["accuracy"]
     assert warm.metrics["log_loss"] < cold.metrics["log_loss"]
@@ -122,7 +129,7 @@ def test_a_baseline_of_some_rows_is_compared_on_those_alone():
     said = np.where(np.arange(ROWS) < ROWS // 2, 1 - targets, targets)
     places = np.arange(ROWS // 2, ROWS)
     half = Baseline("tfidf", "Half.", np.tile([1.0, 0.0], (ROWS // 2, 1)), places)
-    report = single_label_report(np.eye(2)[said] * 3, targets, ["a", "b"], Trial("test", NUMBERS, [half]), None)
+    report = single_label_report(np.eye(2)[said] * 3, targets, ["a", "b"], Trial("test", NUMBERS, [half]), PLAIN)
     assert report.metrics["accuracy"] == 0.5
     assert report.baselines["tfidf"]["accuracy"] == 0.5
     gain = report.gains["tfidf"]["accuracy"]

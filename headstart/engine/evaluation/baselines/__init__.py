@@ -10,7 +10,7 @@
 The linear model is logistic regression, one-vs-rest for several labels, ridge regression for numbers. Time is bounded by rows, never by a clock,
 so that the same data give the same numbers: of more rows a random part is taken, and the report says how many.
 
-Axes: N rows, C classes.
+Axes: N rows of the table, C classes, K numbers that are given of a row.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # it has no annotations
 
 from headstart.engine.evaluation.baselines import images, linear, sounds, texts, trivial
+from headstart.engine.evaluation.scoring import PLAIN, Scoring, multi_label_scoring, plain_scoring, single_label_scoring
 from headstart.specs.backbones import Modality
 
 Rows = NDArray[np.int64]
@@ -36,14 +37,16 @@ class Baseline:
 
     Attributes:
         note: what it is, in a sentence.
-        predicted: in the shape of the model's own logits: [M, C], or of a regression [M, 1]; of a tagger tag numbers [T] by sentence.
-        places: which of the N tested rows it was asked about, ascending, [M]; None: all.
+        predicted: in the shape of the model's own logits: [M, K], or of a regression [M, 1]; of a tagger tag numbers [T] by sentence.
+        places: which of the tested rows it was asked about, ascending, [M]; None: all.
+        scoring: found as the model's own is.
     """
 
     name: str
     note: str
     predicted: Any
     places: Rows | None = None
+    scoring: Scoring = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,36 +54,38 @@ class Raw:
     """How a modality's examples become numbers for a linear model.
 
     Attributes:
-        vectors: (train, tested) → a matrix of each, dense or sparse.
+        vectors: (train, asked) → a matrix of each, dense or sparse.
         what: in words.
-        most: rows to train on at most, and to be tested on.
+        most: rows to train on at most, and to be asked about.
+        strengths: scikit-learn's C, to choose among; where fitting is dear there is one.
     """
 
     name: str
     vectors: Callable[[Sequence[Any], Sequence[Any]], tuple[Any, Any]]
     what: str
     most: int
+    strengths: tuple[float, ...]
 
 
 RAW: dict[Modality, Raw] = {
-    "text": Raw("tfidf", texts.vectors, "TF-IDF of words, pairs of words and characters", 10_000),
-    "image": Raw("pixels", images.vectors, "16 × 16 pixels", 1_000),
-    "audio": Raw("mfcc", sounds.vectors, "means and spreads of mel-frequency cepstral coefficients", 1_000),
+    "text": Raw("tfidf", texts.vectors, "TF-IDF of words, pairs of words and characters", 10_000, (10.0,)),
+    "image": Raw("pixels", images.vectors, "16 × 16 pixels", 1_000, (0.01, 0.1, 0.001, 0.0001)),
+    "audio": Raw("mfcc", sounds.vectors, "means and spreads of mel-frequency cepstral coefficients", 1_000, (0.1, 1.0, 0.01)),
+}
+SCORINGS: dict[Problem, Callable[[NDArray[np.float64], NDArray[Any]], Scoring]] = {
+    "single-label": single_label_scoring,
+    "multi-label": multi_label_scoring,
+    "regression": plain_scoring,
 }
 
 
-def baselines(
-    problem: Problem, modality: Modality, examples: Sequence[Any], targets: NDArray[Any], train: Rows, tested: Rows, seed: int
-) -> list[Baseline]:
-    """Both baselines of a task that gives one answer a row.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Rows of the table to learn from, to choose by, and to answer for; each ascending, and all have an answer."""
 
-    Args:
-        examples: of all rows.
-        targets: of all rows, as the task encodes them; those of `train` and `tested` are there.
-        train: rows to learn from; `tested`: rows to answer for.
-        seed: decides which rows are taken where there are too many.
-    """
-    return [trivial_baseline(problem, targets[train], len(tested)), raw_baseline(problem, modality, examples, targets, train, tested, seed)]
+    train: Rows
+    validation: Rows
+    test: Rows
 
 
 def trivial_baseline(problem: Problem, train_targets: NDArray[Any], rows: int) -> Baseline:
@@ -90,17 +95,56 @@ def trivial_baseline(problem: Problem, train_targets: NDArray[Any], rows: int) -
     return Baseline(name, note, np.broadcast_to(guess, (rows, len(guess))))
 
 
-def raw_baseline(
-    problem: Problem, modality: Modality, examples: Sequence[Any], targets: NDArray[Any], train: Rows, tested: Rows, seed: int
-) -> Baseline:
-    """The linear model of raw inputs."""
-    raw = RAW[modality]
-    learnt, places = _some(train, raw.most, seed), _some(np.arange(len(tested)), raw.most, seed + 1)
-    with threadpool_limits(limits=1):  # the same bits whatever number of threads; and these products are small
-        x, x_tested = raw.vectors([examples[row] for row in learnt], [examples[row] for row in tested[places]])
-        predicted, words = linear.FITS[problem](x, targets[learnt], x_tested)
-    note = f"{raw.what}, {words}; trained on {_of(len(learnt), len(train))} training rows, tested on {_of(len(places), len(tested))}."
-    return Baseline(raw.name, note[0].upper() + note[1:], predicted, None if len(places) == len(tested) else places)
+class RawBaseline:
+    """The linear model of raw inputs: which rows it would take of too many, what it answers for them, and how that is judged.
+
+    Args:
+        examples: of all rows of the table.
+        targets: of all rows, as the task encodes them.
+        seed: decides which rows are taken where there are too many.
+    """
+
+    def __init__(
+        self, problem: Problem, modality: Modality, examples: Sequence[Any], targets: NDArray[Any], parts: Parts, seed: int
+    ) -> None:
+        self.raw = RAW[modality]
+        self._problem, self._examples, self._targets, self._parts = problem, examples, targets, parts
+        most = self.raw.most
+        self._train, self._validation = _some(parts.train, most, seed), _some(parts.validation, most // 5, seed + 1)
+        self._places = _some(np.arange(len(parts.test)), most, seed + 2)
+
+    @property
+    def learns_from(self) -> tuple[Rows, Rows]:
+        """Training rows and validation rows: all that its answers depend on, beside the row asked about."""
+        return self._train, self._validation
+
+    @property
+    def asked(self) -> Rows:
+        """The rows that `answers` is about: validation rows, then tested ones."""
+        return np.concatenate([self._validation, self._parts.test[self._places]])
+
+    def answers(self) -> NDArray[np.float32]:
+        """[M, K]. In 32 bits, so that what is kept for later and what is new are the same numbers."""
+        with threadpool_limits(limits=1):  # the same bits whatever number of threads; and these products are small
+            x, asked = self.raw.vectors([self._examples[row] for row in self._train], [self._examples[row] for row in self.asked])
+            judged = self._targets[self._validation]
+            made = linear.answers(self._problem, x, self._targets[self._train], asked, judged, self.raw.strengths)
+        return made.astype(np.float32)
+
+    def baseline(self, answers: NDArray[np.float32]) -> Baseline:
+        """What `answers` are worth: temperature and thresholds come from the validation rows, as the model's do."""
+        judged, tested = np.split(answers.astype(np.float64), [len(self._validation)])
+        known = self._targets[self._validation]
+        if self._problem == "single-label":  # a class without a training row has no logit
+            there = known < judged.shape[1]
+            judged, known = judged[there], known[there]
+        taken, there_are = len(self._train), len(self._parts.train)
+        note = (
+            f"{self.raw.what[0].upper()}{self.raw.what[1:]}, {linear.KINDS[self._problem][2]}; trained on {_of(taken, there_are)} "
+            f"training rows, tested on {_of(len(self._places), len(self._parts.test))}."
+        )
+        places = None if len(self._places) == len(self._parts.test) else self._places
+        return Baseline(self.raw.name, note, tested, places, SCORINGS[self._problem](judged, known))
 
 
 def _some(rows: Rows, most: int, seed: int) -> Rows:
