@@ -43,11 +43,7 @@ def report_page(report: Report, about: Mapping[str, str] | None = None) -> str:
 
 def report_headers() -> dict[str, str]:
     """Headers of an answer that is such a page: a browser is to run nothing in it and to load nothing for it."""
-    return {
-        "Content-Security-Policy": f"{_policy()}; frame-ancestors 'none'; sandbox",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-    }
+    return {"Content-Security-Policy": f"{_policy()}; frame-ancestors 'none'; sandbox"}
 
 
 def _policy() -> str:

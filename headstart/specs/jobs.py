@@ -226,6 +226,10 @@ class Evaluation(Input):
     split_column: ColumnName | None = Field(default=None, description="A column of train | validation | test; null: split by seed.")
     validation_size: float = Field(default=0.1, gt=0, lt=1, description="Share of the rows.")
     test_size: float = Field(default=0.2, gt=0, lt=1, description="Share of the rows.")
+    baselines: bool = Field(
+        default=True,
+        description="Whether a small model of the raw inputs is trained too, for comparison: some seconds, and none when the same rows come again.",
+    )
 
 
 class JobSpec(Input):

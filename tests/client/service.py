@@ -194,6 +194,8 @@ REPORT = {
     "precision": {"dtype": "float32"},
 }
 
+PAGE = "<!doctype html><title>Bericht für job_1</title>"
+
 
 def prediction(inputs: list[Any], number: int = 3) -> dict[str, Any]:
     scores = [{"label": "pos", "score": 0.97}, {"label": "neg", "score": 0.03}]
@@ -342,6 +344,8 @@ class Service:
         return Reply(200, {"object": "profile", "rows": 1, "columns": []})
 
     def _report(self, seen: Seen, _name: str) -> Reply:
+        if seen.headers["accept"] == "text/html" and seen.query["format"] == "html":
+            return Reply(200, PAGE.encode(), {"Content-Type": "text/html"})
         return Reply(200, REPORT)
 
     def _model(self, seen: Seen, name: str, *_alias: str) -> Reply:

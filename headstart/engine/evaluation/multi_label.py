@@ -81,7 +81,7 @@ class _Ranked:
     def __init__(self, scores: Floats, targets: Flags) -> None:
         rows, classes = scores.shape
         order = np.argsort(-scores, axis=0, kind="stable").T  # [C, N]
-        ranked, held = (np.take_along_axis(each.T, order, axis=1) for each in (scores, targets))
+        ranked, held = np.take_along_axis(scores.T, order, axis=1), np.take_along_axis(targets.T, order, axis=1)
         last = np.ones((classes, rows), bool)  # of its run of equal scores
         last[:, :-1] = ranked[:, :-1] != ranked[:, 1:]
         flat_last, counts = np.flatnonzero(last), np.cumsum(held)  # runs do not cross from one class to the next
@@ -118,9 +118,11 @@ class _Ranked:
     def _within(self, values: Floats) -> Floats:
         """Summed up from the first step of each class on."""
         sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
-        return sums[1:] - np.repeat(sums[self._begins], self._ends - self._begins, axis=0)
+        made: Floats = sums[1:] - np.repeat(sums[self._begins], self._ends - self._begins, axis=0)
+        return made
 
     def _by_class(self, values: Floats) -> Floats:
         """[C, R]."""
         sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
-        return sums[self._ends] - sums[self._begins]
+        made: Floats = sums[self._ends] - sums[self._begins]
+        return made

@@ -58,8 +58,8 @@ def per_class(predicted: Sentences, targets: Sentences, tags: Sequence[str]) -> 
         for counter, which in ((hits, mine & theirs), (said, mine), (true, theirs)):
             counter.update(kind for kind, _, _ in which)
     kinds = sorted({*said, *true})
-    counted = (np.array([counter[kind] for kind in kinds], np.int64) for counter in (hits, said, true))
-    return class_reports(*counted, kinds)
+    right, found, there = (np.array([counter[kind] for kind in kinds], np.int64) for counter in (hits, said, true))
+    return class_reports(right, found, there, kinds)
 
 
 def confusion_of_tags(predicted: Sentences, targets: Sentences, tags: int) -> Counts:

@@ -25,8 +25,8 @@ _KINDS: tuple[dict[str, Any], ...] = (
 
 def vectors(train: Sequence[Text], tested: Sequence[Text]) -> tuple[Any, Any]:
     """Sparse matrices, float32; terms and their rarity are those of the training texts. A pair is read as one text."""
-    given = [[_plain(text) for text in part] for part in (train, tested)]
-    made = [_terms(*given, kind) for kind in _KINDS]
+    given, asked = ([_plain(text) for text in part] for part in (train, tested))
+    made = [_terms(given, asked, kind) for kind in _KINDS]
     x, x_tested = (csr_matrix(hstack([pair[part] for pair in made]), dtype=np.float32) for part in (0, 1))
     return x, x_tested
 
@@ -38,7 +38,7 @@ def _terms(train: Sequence[str], tested: Sequence[str], kind: dict[str, Any]) ->
             return terms.fit_transform(train), terms.transform(tested)
         except ValueError:  # no term is left
             continue
-    return csr_matrix((len(train), 1), dtype=np.float32), csr_matrix((len(tested), 1), dtype=np.float32)
+    return csr_matrix(np.zeros((len(train), 1), np.float32)), csr_matrix(np.zeros((len(tested), 1), np.float32))
 
 
 def _plain(text: Text) -> str:
