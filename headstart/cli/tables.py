@@ -12,12 +12,13 @@ from rich.text import Text
 from headstart.specs.backbones import Backbone, Layer
 from headstart.specs.cache import Cache
 from headstart.specs.datasets import Dataset, RowProblem
-from headstart.specs.jobs import Event, Job, LogLine, Metric, Report
+from headstart.specs.jobs import Event, Job, LogLine, Metric
 from headstart.specs.keys import Key, NewKey
 from headstart.specs.models import Model, ModelVersion
 from headstart.specs.pages import Page
-from headstart.specs.predictions import Prediction
+from headstart.specs.predictions import Classification, Output, Prediction, Value
 from headstart.specs.problems import Failure
+from headstart.specs.reports import Report
 from headstart.specs.workspaces import Workspace
 
 Cell = object
@@ -234,14 +235,20 @@ def prediction(row: Prediction, inputs: Sequence[object]) -> RenderableType:
         (
             text if len(text) <= 60 else text[:59] + "…",
             task,
-            output.label,
-            output.score,
-            ", ".join(f"{s.label} {s.score:.3f}" for s in output.scores),
+            *_answer(output),
         )
         for text, answer in zip((str(value) for value in inputs), row.data, strict=False)
         for task, output in answer.outputs.items()
     ]
-    return table(("input", "task", "label", "score", "scores"), rows)
+    return table(("input", "task", "answer", "score", "scores"), rows)
+
+
+def _answer(output: Output) -> tuple[str, float | None, str]:
+    """The answer, how sure it is, and every score; a number has neither."""
+    if isinstance(output, Value):
+        return f"{output.value:.4g}", None, ""
+    scores = ", ".join(f"{each.label} {each.score:.3f}" for each in output.scores)
+    return (output.label, output.score, scores) if isinstance(output, Classification) else (", ".join(output.labels), None, scores)
 
 
 def keys(page: Page[Key]) -> RenderableType:

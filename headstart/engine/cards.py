@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from headstart.engine.artifacts import Manifest
 from headstart.errors import quote
-from headstart.specs.jobs import JobSpec, TaskReport
+from headstart.specs.jobs import JobSpec
+from headstart.specs.reports import TaskReport
 
 LIMITS = (
     "The numbers above hold for inputs like those of the test split. What is longer than the backbone takes is cut. "

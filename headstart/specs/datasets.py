@@ -23,7 +23,7 @@ ENDINGS: Mapping[str, Format] = {
 """What a file's name tells, in lower case."""
 MAGIC: Mapping[bytes, Format] = {b"PK\x03\x04": "zip", b"PAR1": "parquet"}
 """What a file's first four bytes tell where its name tells nothing."""
-ColumnType = Literal["text", "category", "number", "image", "audio"]
+ColumnType = Literal["text", "category", "number", "categories", "tokens", "tags", "image", "audio"]
 COLUMN_TYPES: tuple[ColumnType, ...] = get_args(ColumnType)
 MediaType = Literal["image", "audio"]
 """Types of the columns whose cells are files."""

@@ -12,8 +12,6 @@ from headstart.specs.fields import MAX_INT, ColumnName, Input, Moment, Name, Ref
 from headstart.specs.heads import Head, LinearHead
 from headstart.specs.plans import Plan
 from headstart.specs.problems import Failure
-from headstart.specs.reports import Report as Report  # noqa: PLC0414 - until all take it from there
-from headstart.specs.reports import TaskReport as TaskReport  # noqa: PLC0414
 from headstart.specs.tasks import Task
 
 Pooling = Literal["mean", "first", "max", "pooler", "flatten"]
@@ -246,7 +244,7 @@ class JobSpec(Input):
     )
     dataset: Reference = Field(examples=["reviews"])
     max_seconds: int | None = Field(default=None, ge=1, le=MAX_INT, description="The job fails with `timed_out` when it runs longer.")
-    tasks: list[Task] = Field(min_length=1, max_length=1, description="What the heads learn; one for now.")
+    tasks: list[Task] = Field(min_length=1, max_length=32, description="What the heads learn, each from its own labels, over one backbone.")
     method: Method = Field(
         default_factory=lambda: FeatureExtraction(type="feature-extraction"),
         description="What learns: the head alone, the backbone too, or adapters in it.",

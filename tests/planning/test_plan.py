@@ -25,6 +25,7 @@ def test_the_plan_of_plain_feature_extraction(plan):
             "type": "text-classification",
             "problem": "single-label",
             "classes": ["neg", "pos"],
+            "features": [],
             "head_parameters": 770,
             "labelled_rows": 2000,
         }
@@ -209,19 +210,24 @@ REFUSALS: dict[str, tuple[dict[str, Any], tuple[str, str, str, str | None]]] = {
     ),
     "too many labels": (
         {"profile": dataset(review, label, many), "target": "id"},
-        ("invalid_field", TARGET, "The column 'id' has 2,000 different values, too many to be labels.", LABELS_HINT),
+        (
+            "invalid_field",
+            TARGET,
+            "The column 'id' has a value of its own in every row, so that no class could be learnt from others' rows.",
+            f"It looks like an id. {LABELS_HINT}",
+        ),
     ),
     "texts as labels, and no other column": (
         {"profile": dataset(column("title"), review), "target": "title"},
         ("invalid_field", TARGET, "The column 'title' has texts too long to be labels.", "Columns are: title, review."),
     ),
-    "quantities as labels": (
-        {"profile": dataset(review, column("price", {"0.5": 1000, "1.5": 1000}, type="number")), "target": "price"},
+    "labels as quantities": (
+        {"profile": dataset(review, label), "problem": "regression"},
         (
             "invalid_field",
             TARGET,
-            "The column 'price' holds numbers, and text-classification learns labels.",
-            'Set "problem" to "single-label" to take each number as a class, or state the type "category" in the dataset\'s schema.',
+            "The column 'label' holds category, and a regression learns numbers.",
+            "Choose a column of numbers, or leave problem out.",
         ),
     ),
     "one class": (

@@ -1,0 +1,48 @@
+"""What the engine asks of a kind of task.
+
+Axes: N rows, K numbers that the head gives: a score for each class, or one value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.engine.evaluation.reports import Trial
+from headstart.engine.evaluation.scoring import Scoring
+from headstart.engine.losses import Objective
+from headstart.specs.jobs import Training
+from headstart.specs.predictions import Output
+from headstart.specs.reports import TaskReport
+
+Targets = NDArray[Any]
+"""What is to be learnt of each row, [N] or [N, C], as its kind encodes it."""
+Cells = Sequence[Sequence[str | None]]
+"""Of each target column, the cells of all rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKind:
+    """What the engine needs of a task.
+
+    Attributes:
+        encode: (cells, classes) → targets of all rows.
+        labelled: targets → whether each row has an answer, [N].
+        strata: targets → numbers of the kinds of rows that a split deals alike, [N]; −1 without an answer.
+        objective: (options, classes, targets of the labelled training rows) → what training lowers.
+        scoring: (logits [N, K], targets [N, …]) of labelled validation rows → how logits become answers.
+        evaluate: (logits [N, K], targets [N, …], classes, trial, scoring) → its part of the report.
+        decode: (logits [N, K], classes, how many scores or None, scoring) → one answer for each row.
+    """
+
+    encode: Callable[[Cells, Sequence[str]], Targets]
+    labelled: Callable[[Targets], NDArray[np.bool_]]
+    strata: Callable[[Targets], NDArray[np.int64]]
+    objective: Callable[[Training, Sequence[str], Targets], Objective]
+    scoring: Callable[[NDArray[np.float64], Targets], Scoring]
+    evaluate: Callable[[NDArray[np.float64], Targets, Sequence[str], Trial, Scoring], TaskReport]
+    decode: Callable[[NDArray[np.float64], Sequence[str], int | None, Scoring], Sequence[Output]]
