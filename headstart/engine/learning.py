@@ -15,6 +15,7 @@ from headstart.engine.losses import Objective
 from headstart.engine.optimizers import Rates
 from headstart.engine.preparing import Prepared
 from headstart.engine.rows import TaskRows
+from headstart.engine.sampling import rarest_task
 from headstart.engine.sources import PooledSource
 from headstart.engine.splits import Split
 from headstart.engine.training import Learner, Losses, Recipe, Trained, embed_all, train
@@ -170,7 +171,15 @@ class _Fitting:
             anchors = {name: context.backbone.module.get_parameter(name).detach() for name in names} if method.l2_sp else {}
             scales = rate_scales(names, context.backbone.anatomy, method.layer_decay) if method.layer_decay < 1 else {}
             rates = Rates(learning_rate, scales, anchors, method.l2_sp)
-        return Recipe(rates, getattr(method.head, "dropout", 0.0), context.plan.batch_tokens)
+        return Recipe(
+            rates, getattr(method.head, "dropout", 0.0), context.plan.batch_tokens, context.spec.training.balancing, self._groups()
+        )
+
+    def _groups(self) -> NDArray[np.int64] | None:
+        """Groups of training rows that an epoch draws from alike: by the rarest task that a row teaches."""
+        if self.context.spec.training.sampling == "proportional" or len(self.tasks) == 1:
+            return None
+        return rarest_task(np.stack([task.labelled[self.split.train] for task in self.tasks], axis=1))
 
     def _tick(self) -> None:
         self.context.reporter.progress(fraction=self.context.features_share, step=0, steps=1, epoch=0, epochs=1)
@@ -207,6 +216,15 @@ class _Told:
                     data = {"task": task.name, "split": split, "name": name, "value": value, "step": step, "epoch": epoch}
                     self._context.reporter.event("metric", data)
 
+    def tasks(self, *, epoch: int, step: int, weights: Sequence[float], cosines: Sequence[Sequence[float | None]]) -> None:
+        names = [task.name for task in self._context.spec.tasks]
+        told = [(name, "weight", weight) for name, weight in zip(names, weights, strict=True)]
+        for one, row in enumerate(cosines):
+            told += [(names[one], f"cosine.{names[other]}", value) for other, value in enumerate(row) if other > one and value is not None]
+        for name, metric, value in told:
+            data = {"task": name, "split": "train", "name": metric, "value": value, "step": step, "epoch": epoch}
+            self._context.reporter.event("metric", data)
+
     def warning(self, code: str, message: str) -> None:
         self._context.warn(code, message)
 
@@ -225,6 +243,9 @@ class _Aside:
 
     def epoch(self, *, epoch: int, step: int, learning_rate: float, losses: Sequence[Losses]) -> None:  # noqa: ARG002
         self.log(f"Epoch {epoch:,}: {_in_words(self._context, losses)}; learning rate {learning_rate:.2g}.")
+
+    def tasks(self, *, epoch: int, step: int, weights: Sequence[float], cosines: Sequence[Sequence[float | None]]) -> None:
+        """Of the job's own epochs alone."""
 
     def warning(self, code: str, message: str) -> None:
         self._context.warn(code, message)

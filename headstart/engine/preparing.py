@@ -22,12 +22,12 @@ from headstart.engine.group import group_now
 from headstart.engine.inputs.augmenting import Augmenter
 from headstart.engine.precision import Measurement, Precision, choose, device_class, measure_prefix, measured_once
 from headstart.engine.prefix import DTYPES, Prefix
-from headstart.engine.rows import Rows, TaskRows, read_rows
+from headstart.engine.rows import Rows, read_rows
 from headstart.engine.sources import PooledSource, SuffixSource
-from headstart.engine.splits import Split, assign
+from headstart.engine.splits import Split, assign, unseen_classes
 from headstart.engine.suffix import cut_of, make_suffix
 from headstart.engine.views import Viewed, Views
-from headstart.errors import EngineFault, quote
+from headstart.errors import quote
 from headstart.specs.backbones import ImageInput
 from headstart.specs.plans import FEATURE_BYTES, INPUT
 
@@ -52,42 +52,22 @@ def read(context: Context, table_path: Path) -> tuple[Rows, Split]:
         context.warn("rows_dropped", message)
     evaluation = context.spec.evaluation
     split = assign(
-        rows.strata,
-        rows.splits,
+        {task.task.name: task.kind.strata(task.targets) for task in rows.tasks},
+        rows.told,
         validation_size=evaluation.validation_size,
         test_size=evaluation.test_size,
         generator=np.random.default_rng(context.spec.training.seed),
     )
-    how = "by the seed" if evaluation.split_column is None else f"by the column {quote(evaluation.split_column)}"
+    named = evaluation.split_column or evaluation.group_column or evaluation.time_column
+    how = "by the seed" if named is None else f"by the column {quote(named)}"
     counts = f"{len(split.train):,} to train, {len(split.validation):,} to validate, {len(split.test):,} to test"
     context.reporter.log(f"{len(rows.examples):,} rows, split {how}: {counts}.")
     _warn_of_twins(context, rows, split)
-    tasks = [task.read_by(split.train) for task in rows.tasks]
-    for task in tasks:
-        _check_task(task, split)
-    return dataclasses.replace(rows, tasks=tasks), split
-
-
-def _check_task(task: TaskRows, split: Split) -> None:
-    """See that there is something to learn, and something to judge it by.
-
-    Raises:
-        EngineFault: `too_few_classes` or `bad_data`.
-    """
-    train, test = (task.targets[task.among(rows)] for rows in (split.train, split.test))
-    if len(np.unique(train, axis=0)) < 2:
-        what = "numbers that differ" if task.plan.problem == "regression" else "classes"
-        raise EngineFault(
-            "too_few_classes",
-            f"Fewer than two {what} are left to train {quote(task.task.name)} on, after rows without an input, a label or a split were left out.",
-            "Add rows with other labels, or look at the split column.",
-        )
-    if not len(test):
-        raise EngineFault(
-            "bad_data",
-            f"No rows with a label are left to test {quote(task.task.name)} on.",
-            "The split column needs rows with 'test', an input and a label; or leave it out.",
-        )
+    for task in rows.tasks:
+        unseen = unseen_classes(task.kind.strata(task.targets), split, task.plan.classes)
+        if unseen is not None:
+            context.warn("class_not_trained", unseen)
+    return dataclasses.replace(rows, tasks=[task.read_by(split.train) for task in rows.tasks]), split
 
 
 def _warn_of_twins(context: Context, rows: Rows, split: Split) -> None:

@@ -19,9 +19,11 @@ from headstart.data.table import cells, open_table
 from headstart.data.table import texts as texts_of
 from headstart.engine.examples import Paired, Picked
 from headstart.engine.extras import FittedExtra, encode_extras, fit_extras
+from headstart.engine.splits import Told, group_numbers, times_of
 from headstart.engine.tasks import Targets, TaskKind, kind_of
 from headstart.errors import EngineFault, quote
 from headstart.specs.datasets import SPLITS
+from headstart.specs.evaluation import Evaluation
 from headstart.specs.jobs import JobSpec
 from headstart.specs.plans import Plan, TaskPlan
 from headstart.specs.tasks import Task
@@ -63,15 +65,10 @@ class Rows:
     examples: Sequence[Any]
     """Texts, pairs of texts, or encoded images or recordings; the latter are read from the table when they are asked for."""
     tasks: list[TaskRows]
-    splits: list[str | None] | None
-    """The user's word for each row; None without a split column."""
+    told: Told
+    """What a column of the user's says of the part that each row is in."""
     numbers: NDArray[np.int64]  # [N], of the rows in the file, counted from 1
     dropped: int
-
-    @property
-    def strata(self) -> NDArray[np.int64]:
-        """Kinds of rows that a split deals alike, by the first task; those that only other tasks have answers for are one more, −1."""
-        return self.tasks[0].kind.strata(self.tasks[0].targets)
 
 
 def check_table(path: Path, sha256: str | None) -> None:
@@ -85,26 +82,26 @@ def check_table(path: Path, sha256: str | None) -> None:
 
 
 def read_rows(table_path: Path, spec: JobSpec, plan: Plan) -> Rows:
-    """The usable rows, in the order of the file: those with an input, an answer for one task or more, and a split.
+    """The usable rows, in the order of the file: those with an input, an answer for one task or more, and a split, group or time if asked for.
 
     Raises:
         EngineFault: `bad_data`, when a column is not there or no row is usable.
     """
-    inputs, split_column = list(spec.tasks[0].inputs.given.values()), spec.evaluation.split_column
+    inputs = list(spec.tasks[0].inputs.given.values())
     table = open_table(table_path)
     columns = [_column(table, name) for name in inputs]
-    splits = None if split_column is None else _texts(table, split_column)
+    told, in_a_part = _told(table, spec.evaluation)
     tasks = [_task_rows(table, task, planned) for task, planned in zip(spec.tasks, plan.tasks, strict=True)]
     there = np.logical_and.reduce([table.column(name).is_valid().to_numpy() for name in inputs])
     there &= np.logical_or.reduce([task.labelled for task in tasks])
-    kept = np.array([row for row in np.flatnonzero(there).tolist() if _has_split(splits, row)], np.int64)
+    kept = np.flatnonzero(there if in_a_part is None else there & in_a_part)
     if not len(kept):
         raise EngineFault("bad_data", "No row has an input, a label and a split.", "Look at the columns that the task names.")
     picked = [Picked(column, kept) for column in columns]
     return Rows(
         examples=picked[0] if len(picked) == 1 else Paired(*picked),
         tasks=[_kept(task, kept) for task in tasks],
-        splits=None if splits is None else [splits[row] for row in kept.tolist()],
+        told=told.of(kept),
         numbers=kept + 1,
         dropped=len(there) - len(kept),
     )
@@ -138,5 +135,15 @@ def _check(table: pa.Table, name: str) -> None:
         raise EngineFault("bad_data", f"The dataset has no column {quote(name)}.", "Run the job again on the version it was planned for.")
 
 
-def _has_split(splits: Sequence[str | None] | None, row: int) -> bool:
-    return splits is None or (splits[row] or "").strip() in SPLITS
+def _told(table: pa.Table, evaluation: Evaluation) -> tuple[Told, NDArray[np.bool_] | None]:
+    """What a column says of the part each row is in, and of which rows it says anything; None: there is no such column."""
+    if evaluation.split_column is not None:
+        words = [(word or "").strip() for word in _texts(table, evaluation.split_column)]
+        return Told(words=words), np.isin(np.array(words, dtype=object), SPLITS)
+    if evaluation.group_column is not None:
+        groups = group_numbers(_texts(table, evaluation.group_column))
+        return Told(groups=groups), groups >= 0
+    if evaluation.time_column is not None:
+        times = times_of(_texts(table, evaluation.time_column), evaluation.time_column)
+        return Told(times=times), ~np.isnan(times)
+    return Told(), None

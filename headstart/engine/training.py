@@ -8,7 +8,7 @@ Axes: B batch, D width, F numbers of extra columns, K numbers that a head gives,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,15 +16,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from headstart.engine.balancing import Weighed, make_balancer, task_cosines, task_gradients
 from headstart.engine.faults import ran_out_of_memory
 from headstart.engine.group import group_now
 from headstart.engine.heads import stepped
-from headstart.engine.losses import Objective
+from headstart.engine.losses import Objective, Squares
 from headstart.engine.optimizers import Optimiser, Rates
+from headstart.engine.sampling import Sampler
 from headstart.engine.sources import Rows, Source
 from headstart.engine.views import Views
 from headstart.errors import EngineFault
 from headstart.planning.estimates import AUTO_BATCH
+from headstart.specs.balancing import Balancing, FixedWeights
 from headstart.specs.jobs import Training
 
 SEED_STEP = 1_000_003
@@ -50,6 +53,10 @@ class Told(Protocol):
         """`losses`: of each task, in the order of the learners."""
         ...
 
+    def tasks(self, *, epoch: int, step: int, weights: Sequence[float], cosines: Sequence[Sequence[float | None]]) -> None:
+        """What each task's loss counts, and the cosines of their gradients [K, K] in the epoch's first step; of several tasks."""
+        ...
+
     def warning(self, code: str, message: str) -> None: ...
     def log(self, message: str) -> None: ...
 
@@ -72,11 +79,15 @@ class Recipe:
         rates: how fast parameters learn, and what holds them back; a head's are named `head/…`.
         dropout: of the head.
         batch_tokens: most tokens that go through at once, padding included.
+        balancing: what the losses of several tasks count.
+        groups: number of the group of each training row, [N], from which an epoch draws alike; None: each row is seen once.
     """
 
     rates: Rates
     dropout: float
     batch_tokens: int
+    balancing: Balancing = field(default_factory=FixedWeights)
+    groups: Rows | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +186,16 @@ class _Loop:
             for each in learners
         ]
         self._most_rows = 2**30
+        weighed = [Weighed(each.weight, isinstance(each.objective, Squares)) for each in learners]
+        self._balancer = make_balancer(recipe.balancing, weighed, self._group.total)
+        self._cosines: list[list[float | None]] | None = None
 
     def run(self, validation_rows: Rows, epochs: range, best: Trained | None) -> Trained:
         seed = self._options.seed + epochs.start - 1
         torch.manual_seed(seed + SEED_STEP * self._group.rank)  # dropout
         chance = np.random.default_rng(seed)
+        groups = self._recipe.groups
+        sampler = None if groups is None else Sampler(groups, "balanced", chance)
         size = AUTO_BATCH if self._options.batch_size == "auto" else self._options.batch_size
         per_epoch = -(-len(self._views.train) // size)
         steps = per_epoch * self._options.epochs
@@ -196,7 +212,11 @@ class _Loop:
         for epoch in epochs:
             self._source.mode(training=True)
             losses: list[list[float | None]] = []
-            for batch in _batches(self._views.of_epoch(epoch), self._lengths, size, chance):
+            self._cosines = None
+            places = self._views.of_epoch(epoch)
+            if sampler is not None:
+                places = places[sampler.of_epoch(epoch - epochs.start)]
+            for batch in _batches(places, self._lengths, size, chance):
                 told = self._step(batch)
                 step += 1
                 if not np.isfinite(self._total(told)):
@@ -209,6 +229,8 @@ class _Loop:
             validation = None if all(loss is None for loss in by_task) else self._total(by_task)
             pairs = zip(zip(*losses, strict=True), by_task, strict=True)
             self._told.epoch(epoch=epoch, step=step, learning_rate=rate, losses=[Losses(_mean(train), judged) for train, judged in pairs])
+            if len(self._learners) > 1:
+                self._told.tasks(epoch=epoch, step=step, weights=self._balancer.weights(), cosines=self._cosines or [])
             if validation is not None and not np.isfinite(validation):
                 return self._diverged(best, kept, epoch, step)
             if best is None or validation is None or best.validation_loss is None or validation < best.validation_loss:
@@ -243,13 +265,16 @@ class _Loop:
         self._optimiser.forget_gradients()
         self._source.forget()
         counts = [int(each.labelled[self._views.row(batch)].sum()) for each in self._learners]
-        summed = self._group.added_up(lambda: self._passes(self._group.share(batch), counts), len(counts))
+        rows = self._group.share(batch)
+        self._balancer.begin(lambda: self._look(rows, counts))
+        summed = self._group.added_up(lambda: self._passes(rows, counts), len(counts))
         losses = [loss if count else None for loss, count in zip(summed, counts, strict=True)]
         if np.isfinite(self._total(losses)):
             self._source.collect()
             self._group.add_gradients(self._learning)
             self._optimiser.step()
             self._source.refresh()
+            self._balancer.after_step(lambda: self._look(rows, counts))
         return losses
 
     def _passes(self, rows: Rows, counts: Sequence[int]) -> list[float]:
@@ -257,12 +282,28 @@ class _Loop:
         totals = [0.0] * len(counts)
         for part in _parts(rows, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
             vectors, places = self._source.embed(part), self._views.row(part)
+            if not vectors.requires_grad:
+                vectors.requires_grad_()  # a balancer compares the gradients of tasks there
             losses = [self._loss(number, vectors, places, count) for number, count in enumerate(counts)]
-            there = [loss * each.weight for loss, each in zip(losses, self._learners, strict=True) if loss is not None]
-            if there:
-                torch.stack(there).sum().backward()  # type: ignore[no-untyped-call]
-            for number, loss in enumerate(losses):
-                totals[number] += 0.0 if loss is None else float(loss.detach())  # waits for the device
+            told = [0.0 if loss is None else float(loss.detach()) for loss in losses]  # waits for the device
+            totals = [total + loss for total, loss in zip(totals, told, strict=True)]
+            if not np.isfinite(told).all():
+                break  # no step will be taken
+            if len(losses) > 1 and self._cosines is None:
+                self._cosines = task_cosines(task_gradients(losses, self._source.shared)) if self._source.shared else []
+            self._balancer.backward(losses, [vectors])
+        return totals
+
+    @torch.no_grad()
+    def _look(self, rows: Rows, counts: Sequence[int]) -> list[float | None]:
+        """Each task's part of its mean loss in these rows of a batch, as it is now; None when none of them has its answer."""
+        totals: list[float | None] = [None] * len(counts)
+        for part in _parts(rows, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
+            vectors, places = self._source.embed(part), self._views.row(part)
+            for number, count in enumerate(counts):
+                loss = self._loss(number, vectors, places, count)
+                if loss is not None:
+                    totals[number] = (totals[number] or 0.0) + float(loss)
         return totals
 
     def _loss(self, number: int, vectors: Tensor, places: Rows, count: int) -> Tensor | None:

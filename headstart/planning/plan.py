@@ -8,15 +8,18 @@ from typing import Literal
 
 from headstart.errors import invalid_field, quote
 from headstart.planning.augmentation import check_augmentation, fixed_views, is_fresh, reason_to_keep
+from headstart.planning.balancing import check_balancing
 from headstart.planning.classes import lookalikes
 from headstart.planning.columns import TaskColumns, split_counts, task_columns
 from headstart.planning.estimates import AUTO_BATCH, CHARS_PER_TOKEN, Work, estimate, kept_in, kept_numbers, mean_units, pooled_width
+from headstart.planning.evaluation import check_evaluation, evaluation_warnings
 from headstart.planning.extras import plan_extras
 from headstart.planning.heads import check_class_weights, check_head, check_problem, check_rows, head_warnings
 from headstart.planning.history import corrected, correction_by
 from headstart.planning.layers import resolve_layer
+from headstart.planning.relationship import Learnt, relationship_of
 from headstart.planning.schedule import Step, spans, steps_of
-from headstart.planning.splits import carve_validation, counts_for_class
+from headstart.planning.splits import Counted, carve_validation, count_rows
 from headstart.planning.targets import TargetPlan, plan_target
 from headstart.planning.trainable import Selection
 from headstart.planning.tuning import Tuning, estimate_tuning
@@ -48,6 +51,7 @@ def make_plan(
     hardware: Hardware | None,
     *,
     parent: str | None = None,
+    source: Learnt | None = None,
     cache_budget_bytes: int,
     history: Sequence[PastJob] = (),
 ) -> Plan:
@@ -55,6 +59,7 @@ def make_plan(
 
     Args:
         parent: the model that stands in for the backbone; it has the same anatomy.
+        source: what that model has learnt.
         history: jobs of the same kind, by which the estimate is corrected.
 
     Rows are exact when no row lacks an input and validation is not carved out of the user's own train rows; else it is not
@@ -67,6 +72,12 @@ def make_plan(
     _check_tasks(spec)
     _check_modality(spec, anatomy)
     check_head(spec)
+    check_balancing(
+        spec.training.balancing,
+        spec.training.sampling,
+        [task.weight for task in spec.tasks],
+        stepped=not isinstance(spec.method, FeatureExtraction) or spec.method.head.stepped,
+    )
     check_augmentation(spec)
     _check_init(spec)
     max_tokens = _max_tokens(spec, anatomy)
@@ -74,7 +85,7 @@ def make_plan(
     columns = [_columns(spec, number, profile) for number in range(len(spec.tasks))]
     first = columns[0]
     check_class_weights(spec, {label for each in columns for label in each.target.classes})
-    rows = _rows(spec.evaluation, columns, profile)
+    rows, counted = _rows(spec.evaluation, columns, profile)
     check_rows(spec, rows.train)
     width = sum(pooled_width(layer, spec.method.pooling, anatomy) for layer in cut.outputs)
     fitted = rows.train * max(1, fixed_views(spec))
@@ -115,6 +126,13 @@ def make_plan(
         trainable=_trainable(cut),
         phases=[step.phase for step in cut.steps] if len(cut.steps) > 1 else [],
         adapter=None if cut.tuned is None else cut.tuned.adapter,
+        relationship=relationship_of(
+            spec.relationship,
+            Learnt("", spec.dataset.partition(":")[0], {label for task in tasks for label in task.classes}),
+            source,
+            tasks=len(tasks),
+            pretrained=spec.init == "pretrained",
+        ),
         tasks=tasks,
         rows=rows,
         dtype=work.dtype,
@@ -124,6 +142,7 @@ def make_plan(
         warnings=[
             *_row_warnings(rows, first, profile, spec.evaluation),
             *_missing_warnings(tasks, profile),
+            *evaluation_warnings(spec.evaluation, counted, profile),
             *_text_warnings(spec, first, max_tokens),
             *_label_warnings(columns),
             *head_warnings(spec, fitted, work.width),
@@ -274,30 +293,29 @@ def _check_tasks(spec: JobSpec) -> None:
             raise invalid_field(f"/tasks/{number}/inputs", message, "Let all tasks read the same columns.")
 
 
-def _rows(evaluation: Evaluation, columns: Sequence[_Columns], profile: DatasetProfile) -> RowsPlan:
+def _rows(evaluation: Evaluation, columns: Sequence[_Columns], profile: DatasetProfile) -> tuple[RowsPlan, Counted]:
     """Without the user's split the strata of the first task are dealt alike; rows that only other tasks have labels for are one more."""
     first, others = columns[0], len(columns) > 1
+    targets = {column.name for each in columns for column in each.of_task.targets}
+    check_evaluation(evaluation, profile, targets)
+    labelled = profile.rows if others else first.target.labelled
     if evaluation.split_column is None:
-        if evaluation.validation_size + evaluation.test_size >= 1:
-            message = "validation_size and test_size together leave no rows to train on."
-            raise invalid_field("/evaluation/test_size", message, "Let their sum be below 1.")
         strata = list(first.target.strata.values())
-        if others and profile.rows > sum(strata):
-            strata.append(profile.rows - sum(strata))
-        parts = [counts_for_class(rows, evaluation.validation_size, evaluation.test_size) for rows in strata]
-        train, validation, test = (sum(part) for part in zip(*parts, strict=True))
+        lacking = max(profile.rows - sum(strata), 0) if others else 0
+        exact = not lacking and first.target.problem != "multi-label"
+        counted = count_rows(evaluation, [*strata, lacking] if lacking else strata, exact=exact)
     else:
-        taken = {column.name for each in columns for column in (*each.of_task.inputs, *each.of_task.targets)}
-        counts = split_counts(evaluation.split_column, profile, taken)
+        counts = split_counts(evaluation.split_column, profile, targets | {column.name for column in first.of_task.inputs})
         train, validation, test = counts["train"], counts["validation"], counts["test"]
         if not validation:
             train, validation = carve_validation(train, evaluation.validation_size)
-    labelled = profile.rows if others else first.target.labelled
-    return _without_missing(train, validation, test, labelled, first.of_task.missing, profile)
+        counted = Counted(train, validation, test)
+    return _without_missing(counted, labelled, first.of_task.missing, profile), counted
 
 
-def _without_missing(train: int, validation: int, test: int, labelled: int, missing: int, profile: DatasetProfile) -> RowsPlan:
+def _without_missing(counted: Counted, labelled: int, missing: int, profile: DatasetProfile) -> RowsPlan:
     """Take out rows that lack an input, and with the user's split those that lack a label, from each part alike."""
+    train, validation, test = counted.train, counted.validation, counted.test
     kept = train + validation + test
     usable = max(kept - missing - max(kept - labelled, 0), 0)
     if usable < kept:

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from headstart.specs.fields import DType, View
+from headstart.specs.relationships import Relationship
 from headstart.specs.tasks import Problem
 
 INPUT = "input"
@@ -147,6 +148,7 @@ class Plan(View):
         description="With a schedule: each phase, its boundary and what learns in it. `boundary` and `trainable` are those of the last.",
     )
     adapter: Adapter | None = None
+    relationship: Relationship | None = Field(default=None, description="What the job has to do with what its backbone learnt.")
     tasks: list[TaskPlan]
     rows: RowsPlan
     dtype: Literal["auto"] | DType = Field(

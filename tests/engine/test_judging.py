@@ -84,7 +84,7 @@ def test_the_artifact_keeps_temperature_and_thresholds_and_predictions_use_them(
         (cold,) = predictor.answer(embedded, [plain], None)
         assert cold.outputs[entry.name] != row.outputs[entry.name]
     scores = {each.label: each.score for each in as_kind(row.outputs["tags"], MultiLabel).scores}
-    given = {label for label, least in zip(tags.classes, tags.thresholds, strict=True) if scores[label] >= least}
+    given = {label for label, least in zip(tags.classes, tags.thresholds or [], strict=True) if scores[label] >= least}
     assert set(as_kind(row.outputs["tags"], MultiLabel).labels) == given
     assert 0 < chosen(row.outputs["mood"]).score < 1
 

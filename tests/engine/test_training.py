@@ -55,6 +55,8 @@ class Told:
     def epoch(self, *, epoch: int, step: int, learning_rate: float, losses: Sequence[Losses]) -> None:
         self.losses += [each.train for each in losses if each.train is not None]
 
+    def tasks(self, *, epoch: int, step: int, weights: Sequence[float], cosines: Sequence[Sequence[float | None]]) -> None: ...
+
     def warning(self, code: str, message: str) -> None:
         self.warnings.append(code)
 

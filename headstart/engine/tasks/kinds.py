@@ -32,7 +32,7 @@ class TaskKind:
     Attributes:
         encode: (cells, classes) → targets of all rows.
         labelled: targets → whether each row has an answer, [N].
-        strata: targets → numbers of the kinds of rows that a split deals alike, [N]; −1 without an answer.
+        strata: targets → what a split deals rows alike by: class numbers [N], 0 and 1 [N, C], or numbers [N].
         objective: (options, classes, targets of the labelled training rows) → what training lowers.
         scoring: (logits [N, K], targets [N, …]) of labelled validation rows → how logits become answers.
         evaluate: (logits [N, K], targets [N, …], classes, trial, scoring) → its part of the report.
@@ -41,7 +41,7 @@ class TaskKind:
 
     encode: Callable[[Cells, Sequence[str]], Targets]
     labelled: Callable[[Targets], NDArray[np.bool_]]
-    strata: Callable[[Targets], NDArray[np.int64]]
+    strata: Callable[[Targets], Targets]
     objective: Callable[[Training, Sequence[str], Targets], Objective]
     scoring: Callable[[NDArray[np.float64], Targets], Scoring]
     evaluate: Callable[[NDArray[np.float64], Targets, Sequence[str], Trial, Scoring], TaskReport]

@@ -56,8 +56,8 @@ def labelled(targets: Targets) -> NDArray[np.bool_]:
     return there
 
 
-def strata(targets: Targets) -> NDArray[np.int64]:
-    """Each class is dealt by itself."""
+def strata(targets: Targets) -> Targets:
+    """As they are."""
     return targets
 
 
