@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from headstart.engine.cache import CacheKey, FeatureCache
 from headstart.engine.context import Context
-from headstart.engine.evaluation.baselines import Baseline, Parts, RawBaseline
+from headstart.engine.evaluation.baselines import Baseline, Parts, Problem, RawBaseline
 from headstart.engine.examples import digests
 from headstart.engine.rows import TaskRows
 from headstart.engine.splits import Split
@@ -26,14 +26,14 @@ FORMAT = 1
 """Of what a baseline is; raised when the same rows would give other answers."""
 
 
-def raw_baseline(context: Context, task: TaskRows, examples: Sequence[Any], split: Split) -> Baseline:
+def raw_baseline(context: Context, task: TaskRows, problem: Problem, examples: Sequence[Any], split: Split) -> Baseline:
     """The baseline of a task that gives one answer a row.
 
     Args:
+        problem: what it is fitted by.
         examples: of all rows, as they are in the table.
     """
     parts = Parts(*(task.among(part) for part in (split.train, split.validation, split.test)))
-    problem = task.plan.problem
     raw = RawBaseline(problem, context.spec.tasks[0].modality, examples, task.targets, parts, context.spec.training.seed)
     if context.plan.cache.mode != "cached":
         return raw.baseline(_trained(context, raw))

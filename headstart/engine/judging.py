@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from headstart.engine.comparing import raw_baseline
 from headstart.engine.context import Context
-from headstart.engine.evaluation.baselines import Baseline, trivial_baseline
+from headstart.engine.evaluation.baselines import Baseline
 from headstart.engine.evaluation.reports import Trial
 from headstart.engine.evaluation.scoring import Scoring
 from headstart.engine.group import group_now
@@ -77,21 +77,21 @@ class _Judging:
 
     def validated(self, task: TaskRows, logits: NDArray[np.float64], scoring: Scoring) -> None:
         labelled = task.among(self.split.validation)
-        trial = Trial("validation", self.rows.numbers[labelled], self._trivial(task, len(labelled)), resamples=0)
+        trial = Trial("validation", self.rows.numbers[labelled], self._guesses(task, labelled), resamples=0)
         self._tell(task, task.kind.evaluate(logits, task.targets[labelled], task.plan.classes, trial, scoring))
 
     def tested(self, task: TaskRows, logits: NDArray[np.float64], scoring: Scoring) -> TaskReport:
         labelled = task.among(self.split.test)
-        baselines = self._trivial(task, len(labelled))
-        if self.context.spec.evaluation.baselines and group_now().first:
-            baselines.append(raw_baseline(self.context, task, self.rows.examples, self.split))
+        baselines = self._guesses(task, labelled)
+        if self.context.spec.evaluation.baselines and task.kind.problem is not None and group_now().first:
+            baselines.append(raw_baseline(self.context, task, task.kind.problem, self.rows.examples, self.split))
         trial = Trial("test", self.rows.numbers[labelled], baselines, seed=self.context.spec.training.seed)
         report = task.kind.evaluate(logits, task.targets[labelled], task.plan.classes, trial, scoring)
         self._tell(task, report)
         return report
 
-    def _trivial(self, task: TaskRows, rows: int) -> list[Baseline]:
-        return [trivial_baseline(task.plan.problem, task.targets[task.among(self.split.train)], rows)]
+    def _guesses(self, task: TaskRows, rows: Numbers) -> list[Baseline]:
+        return task.kind.guesses(task.targets[task.among(self.split.train)], task.targets[rows])
 
     def _tell(self, task: TaskRows, report: TaskReport) -> None:
         reporter = self.context.reporter

@@ -16,8 +16,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from headstart.rendering import drawings
-from headstart.rendering.verdict import baseline_name, metric_name, verdict
 from headstart.specs.reports import Report
+from headstart.specs.verdict import baseline_name, metric_name, verdict
 
 _FOLDER = files("headstart.rendering")
 

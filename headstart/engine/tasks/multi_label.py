@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.engine.evaluation.baselines import Baseline, trivial_baseline
 from headstart.engine.evaluation.reports import multi_label_report
 from headstart.engine.evaluation.scoring import Scoring, multi_label_scoring
 from headstart.engine.losses import sigmoid_objective
@@ -69,4 +70,8 @@ def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | Non
     return answers
 
 
-KIND = TaskKind(encode, labelled, strata, sigmoid_objective, multi_label_scoring, multi_label_report, decode)
+def guesses(train: Targets, tested: Targets) -> list[Baseline]:
+    return [trivial_baseline("multi-label", train, len(tested))]
+
+
+KIND = TaskKind(encode, labelled, strata, sigmoid_objective, guesses, "multi-label", multi_label_scoring, multi_label_report, decode)

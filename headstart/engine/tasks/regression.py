@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.engine.evaluation.baselines import Baseline, trivial_baseline
 from headstart.engine.evaluation.reports import regression_report
 from headstart.engine.evaluation.scoring import Scoring, plain_scoring
 from headstart.engine.losses import squared_objective
@@ -50,4 +51,8 @@ def decode(
     return [Value.model_construct(value=value) for value in logits[:, 0].tolist()]
 
 
-KIND = TaskKind(encode, labelled, strata, squared_objective, plain_scoring, regression_report, decode)
+def guesses(train: Targets, tested: Targets) -> list[Baseline]:
+    return [trivial_baseline("regression", train, len(tested))]
+
+
+KIND = TaskKind(encode, labelled, strata, squared_objective, guesses, "regression", plain_scoring, regression_report, decode)

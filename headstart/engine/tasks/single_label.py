@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.engine.evaluation.baselines import Baseline, trivial_baseline
 from headstart.engine.evaluation.reports import single_label_report
 from headstart.engine.evaluation.scoring import Scoring, single_label_scoring
 from headstart.engine.losses import softmax_objective
@@ -61,4 +62,8 @@ def strata(targets: Targets) -> Targets:
     return targets
 
 
-KIND = TaskKind(encode, labelled, strata, softmax_objective, single_label_scoring, single_label_report, decode)
+def guesses(train: Targets, tested: Targets) -> list[Baseline]:
+    return [trivial_baseline("single-label", train, len(tested))]
+
+
+KIND = TaskKind(encode, labelled, strata, softmax_objective, guesses, "single-label", single_label_scoring, single_label_report, decode)

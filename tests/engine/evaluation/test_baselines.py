@@ -9,9 +9,10 @@ import pytest
 import soundfile
 from PIL import Image
 
-from headstart.engine.evaluation.baselines import RAW, Parts, RawBaseline, trivial_baseline
+from headstart.engine.evaluation.baselines import Parts, RawBaseline, trivial_baseline
 from headstart.engine.evaluation.baselines.sounds import RATE, cepstrum
 from headstart.engine.evaluation.baselines.words import word_baselines
+from headstart.planning.comparing import MOST_ROWS
 
 TRAIN, TESTED = np.arange(60), np.arange(60, 90)
 NONE = np.zeros(0, np.int64)
@@ -84,7 +85,7 @@ def test_what_is_tested_on_changes_nothing_that_was_learnt():
 
 
 def test_of_more_rows_a_part_is_taken_and_said():
-    most = RAW["text"].most
+    most = MOST_ROWS["text"]
     rows = most + 500
     kinds = np.arange(rows + 20) % 2
     _, raw = _both("single-label", "text", ["yes" if kind else "no" for kind in kinds], kinds, np.arange(rows), np.arange(rows, rows + 20))

@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # it
 
 from headstart.engine.evaluation.baselines import images, linear, sounds, texts, trivial
 from headstart.engine.evaluation.scoring import PLAIN, Scoring, multi_label_scoring, plain_scoring, single_label_scoring
+from headstart.planning.comparing import MOST_ROWS
 from headstart.specs.backbones import Modality
 
 Rows = NDArray[np.int64]
@@ -56,21 +57,19 @@ class Raw:
     Attributes:
         vectors: (train, asked) → a matrix of each, dense or sparse.
         what: in words.
-        most: rows to train on at most, and to be asked about.
         strengths: scikit-learn's C, to choose among; where fitting is dear there is one.
     """
 
     name: str
     vectors: Callable[[Sequence[Any], Sequence[Any]], tuple[Any, Any]]
     what: str
-    most: int
     strengths: tuple[float, ...]
 
 
 RAW: dict[Modality, Raw] = {
-    "text": Raw("tfidf", texts.vectors, "TF-IDF of words, pairs of words and characters", 10_000, (10.0,)),
-    "image": Raw("pixels", images.vectors, "16 × 16 pixels", 1_000, (0.01, 0.1, 0.001, 0.0001)),
-    "audio": Raw("mfcc", sounds.vectors, "means and spreads of mel-frequency cepstral coefficients", 1_000, (0.1, 1.0, 0.01)),
+    "text": Raw("tfidf", texts.vectors, "TF-IDF of words, pairs of words and characters", (10.0,)),
+    "image": Raw("pixels", images.vectors, "16 × 16 pixels", (0.01, 0.1, 0.001, 0.0001)),
+    "audio": Raw("mfcc", sounds.vectors, "means and spreads of mel-frequency cepstral coefficients", (0.1, 1.0, 0.01)),
 }
 SCORINGS: dict[Problem, Callable[[NDArray[np.float64], NDArray[Any]], Scoring]] = {
     "single-label": single_label_scoring,
@@ -109,7 +108,7 @@ class RawBaseline:
     ) -> None:
         self.raw = RAW[modality]
         self._problem, self._examples, self._targets, self._parts = problem, examples, targets, parts
-        most = self.raw.most
+        most = MOST_ROWS[modality]
         self._train, self._validation = _some(parts.train, most, seed), _some(parts.validation, most // 5, seed + 1)
         self._places = _some(np.arange(len(parts.test)), most, seed + 2)
 

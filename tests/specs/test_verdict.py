@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from headstart.rendering.verdict import verdict
 from headstart.specs.reports import TaskReport
+from headstart.specs.verdict import verdict
 from tests.rendering.reports import numbers, several, tags, task
 
 
