@@ -16,12 +16,13 @@ from headstart.client.protocol import Retries
 from headstart.specs.backbones import Backbone, Layer
 from headstart.specs.cache import Cache
 from headstart.specs.datasets import Dataset, Profile, Row, RowProblem
-from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric, Report
+from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric
 from headstart.specs.keys import Key, NewKey, Scope
 from headstart.specs.models import Model, ModelVersion
 from headstart.specs.pages import MAX_LIMIT, Page
 from headstart.specs.plans import Plan
 from headstart.specs.predictions import Prediction
+from headstart.specs.reports import Report
 from headstart.specs.suggestions import Suggestions
 from headstart.specs.workspaces import Workspace
 
@@ -166,6 +167,10 @@ class Headstart:
 
     def get_job_report(self, job: str) -> Report:
         return self.connection.send(jobs.get_job_report(job))
+
+    def get_job_report_page(self, job: str) -> str:
+        """The report as one file of HTML that needs nothing else."""
+        return self.connection.send(jobs.get_job_report_page(job))
 
     def follow_job_events(self, job: str, *, after: int | None = None) -> Iterator[Event]:
         """Events as they happen, until the job has ended; a connection that breaks off is taken up again where it was."""

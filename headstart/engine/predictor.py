@@ -209,7 +209,7 @@ class Predictor:
                 read = np.hstack([read, beside if words is None else np.repeat(beside, words.counts, axis=0)])  # [V, D + F]
             logits = HEADS[task.head].logits(self._heads[task.name], read)
             given = logits if words is None else OfWords(logits, words)
-            by_task[task.name] = kind_of(task.type, task.problem, task.scheme).decode(given, task.classes, top_k)
+            by_task[task.name] = kind_of(task.type, task.problem, task.scheme).decode(given, task.classes, top_k, task.scoring)
         most = self.manifest.max_tokens
         warning = PredictionWarning(
             code="truncated", message="Only its beginning was read." if most is None else f"Only the first {most} tokens were read."

@@ -84,14 +84,15 @@ def _warn_of_tags(context: Context, task: TaskRows) -> None:
         context.warn(code, f"{rows:,} rows have {AMISS[code]}.")
 
 
-def warn_of_unseen(context: Context, task: TaskRows) -> None:
-    """Words that the backbone does not read, whose number is known once they are tokens."""
-    if not isinstance(task.targets, Tagged):
-        return
-    unseen, words = int((~task.targets.words.seen).sum()), len(task.targets.words.seen)
-    if unseen:
-        message = f"{unseen:,} of {words:,} words lie beyond {context.limit} tokens, or give none; they are not trained on, and O is said of them."
+def with_seen(context: Context, rows: Rows, beginnings: Sequence[NDArray[np.int32]] | None) -> Rows:
+    """The same, knowing which words the backbone reads, which is seen once they are tokens: those that one begins, −1 for none."""
+    if beginnings is None:
+        return rows
+    seen = np.concatenate(beginnings) >= 0
+    if not seen.all():
+        message = f"{int((~seen).sum()):,} of {len(seen):,} words lie beyond {context.limit} tokens, or give none; they are not trained on."
         context.warn("truncated", message)
+    return dataclasses.replace(rows, tasks=[task.with_seen(seen) for task in rows.tasks])
 
 
 def _warn_of_twins(context: Context, rows: Rows, split: Split) -> None:

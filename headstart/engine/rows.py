@@ -61,11 +61,9 @@ class TaskRows:
         numbers = encode_extras(fitted, self.cells, len(self.targets))
         return replace(self, extras=fitted, numbers=numbers)
 
-    def with_seen(self, beginnings: Sequence[NDArray[np.int32]] | None) -> TaskRows:
-        """The same, knowing which words the backbone reads: those that a token begins, −1 for none."""
-        if beginnings is None or not isinstance(self.targets, Tagged):
-            return self
-        return replace(self, targets=self.targets.with_seen(np.concatenate(beginnings) >= 0))
+    def with_seen(self, seen: NDArray[np.bool_]) -> TaskRows:
+        """The same when the backbone reads these words alone, of those of all rows."""
+        return replace(self, targets=self.targets.with_seen(seen)) if isinstance(self.targets, Tagged) else self
 
     @property
     def reads(self) -> Reads:

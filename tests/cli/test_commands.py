@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from headstart.cli.root import app
 from tests.cli.conftest import Said
-from tests.client.service import END, Service, backbone, dataset, event, form, job, log, stream
+from tests.client.service import END, PAGE, Service, backbone, dataset, event, form, job, log, stream
 
 Say = Callable[..., Said]
 
@@ -259,3 +259,10 @@ def test_metrics_are_listed_with_their_epoch(say: Say, filled: Path):
 
 def test_version_is_told(say: Say):
     assert say("--version").out == "0.1.0\n"
+
+
+def test_a_report_is_written_as_a_page(say: Say, filled: Path, tmp_path: Path):
+    said = say("jobs", "report", "job_1", "--html", str(tmp_path / "report.html"))
+    assert (said.code, said.err) == (0, "")
+    assert "report.html" in said.out
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == PAGE

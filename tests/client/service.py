@@ -206,6 +206,8 @@ REPORT = {
     "precision": {"dtype": "float32"},
 }
 
+PAGE = "<!doctype html><title>Bericht für job_1</title>"
+
 
 def prediction(inputs: list[Any], number: int = 3) -> dict[str, Any]:
     scores = [{"label": "pos", "score": 0.97}, {"label": "neg", "score": 0.03}]
@@ -357,6 +359,8 @@ class Service:
         return Reply(200, SUGGESTIONS)
 
     def _report(self, seen: Seen, _name: str) -> Reply:
+        if seen.headers["accept"] == "text/html" and seen.query["format"] == "html":
+            return Reply(200, PAGE.encode(), {"Content-Type": "text/html"})
         return Reply(200, REPORT)
 
     def _model(self, seen: Seen, name: str, *_alias: str) -> Reply:

@@ -36,6 +36,7 @@ OPERATIONS = {
     "list_job_logs": ("GET", "/v1/jobs/job_3/logs"),
     "list_job_metrics": ("GET", "/v1/jobs/job_3/metrics"),
     "get_job_report": ("GET", "/v1/jobs/job_3/report"),
+    "get_job_report_page": ("GET", "/v1/jobs/job_3/report"),  # the same operation, asked for HTML
     "list_models": ("GET", "/v1/models"),
     "get_model": ("GET", "/v1/models/reviews"),
     "list_model_versions": ("GET", "/v1/models/reviews/versions"),
@@ -85,6 +86,7 @@ def test_every_operation_answers_with_its_type(client: Headstart, service: Servi
         client.list_job_logs("job_3", after=0),
         client.list_job_metrics("job_3"),
         client.get_job_report("job_3"),
+        client.get_job_report_page("job_3"),
         client.list_models(),
         client.get_model("reviews"),
         client.list_model_versions("reviews"),

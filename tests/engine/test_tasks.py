@@ -14,14 +14,17 @@ from pydantic import TypeAdapter
 from torch.nn import functional
 
 from headstart.engine.artifacts import load_artifact
+from headstart.engine.evaluation.reports import Trial
+from headstart.engine.evaluation.scoring import PLAIN, Scoring
 from headstart.engine.inputs.words import sentence_of_words
 from headstart.engine.predictor import Predictor
 from headstart.engine.run import run_job
 from headstart.engine.tasks import TASKS
 from headstart.engine.tasks.tagged import OfWords, Words
 from headstart.planning.plan import make_plan
-from headstart.specs.jobs import JobSpec, TaskReport, Training
+from headstart.specs.jobs import JobSpec, Training
 from headstart.specs.predictions import Classification, MultiLabel, Output, Value
+from headstart.specs.reports import TaskReport
 from headstart.specs.tasks import TextClassification
 from tests.answers import as_kind, chosen
 from tests.engine.conftest import CREATED_AT, Listener, World, reviews
@@ -87,27 +90,38 @@ def test_rows_without_an_answer_are_told(kind):
 
 @pytest.mark.parametrize("kind", list(TASKS))
 def test_answers_are_what_the_contract_says(kind):
-    for answer in TASKS[kind].decode(given_to(kind), classes_of(kind), None):
+    for answer in TASKS[kind].decode(given_to(kind), classes_of(kind), None, PLAIN):
         assert TypeAdapter(Output).validate_python(answer.model_dump()) == answer
 
 
 def test_scores_of_one_label_add_up_and_stand_highest_first():
-    answers = [chosen(answer) for answer in TASKS["single-label"].decode(np.array([[0.0, 1.0, 3.0], [2.0, 2.0, -1.0]]), CLASSES, None)]
+    answers = [
+        chosen(answer) for answer in TASKS["single-label"].decode(np.array([[0.0, 1.0, 3.0], [2.0, 2.0, -1.0]]), CLASSES, None, PLAIN)
+    ]
     assert sum(score.score for score in answers[0].scores) == pytest.approx(1.0)
     assert [score.label for score in answers[0].scores] == ["pos", "neutral", "neg"]
     assert answers[1].label == "neg"  # equal scores: the order of the classes
 
 
 def test_labels_that_hold_are_those_above_a_half():
-    answer = as_kind(TASKS["multi-label"].decode(np.array([[2.0, -1.0, 0.5]]), CLASSES, None)[0], MultiLabel)
+    answer = as_kind(TASKS["multi-label"].decode(np.array([[2.0, -1.0, 0.5]]), CLASSES, None, PLAIN)[0], MultiLabel)
     assert answer.labels == ["neg", "pos"]
     assert [score.label for score in answer.scores] == ["neg", "pos", "neutral"]
+
+
+def test_temperature_and_thresholds_of_a_task_decide_its_answers():
+    logits = np.array([[2.0, -1.0, 0.5]])
+    one = chosen(TASKS["single-label"].decode(logits, CLASSES, None, Scoring(2.0))[0])
+    assert one.score == pytest.approx(np.exp(1.0) / np.exp(logits / 2).sum())
+    several = as_kind(TASKS["multi-label"].decode(logits, CLASSES, None, Scoring(2.0, (0.8, 0.3, 0.5)))[0], MultiLabel)
+    assert several.labels == ["pos", "neutral"]
+    assert several.scores[0].score == pytest.approx(1 / (1 + np.exp(-1.0)))
 
 
 @pytest.mark.parametrize(("top_k", "count"), [(1, 1), (2, 2), (99, 3), (None, 3)])
 @pytest.mark.parametrize("kind", ["single-label", "multi-label"])
 def test_top_k_cuts_scores(kind, top_k, count):
-    answer = TASKS[kind].decode(np.zeros((1, 3)), CLASSES, top_k)[0]
+    answer = TASKS[kind].decode(np.zeros((1, 3)), CLASSES, top_k, PLAIN)[0]
     assert isinstance(answer, Classification | MultiLabel)
     assert len(answer.scores) == count
 
@@ -131,7 +145,8 @@ def right(kind: str, targets: Any) -> np.ndarray:
 def test_report_is_the_contracts_and_the_right_answer_beats_the_trivial_one(kind):
     task, classes = TASKS[kind], classes_of(kind)
     targets = task.encode(columns_of(kind, ANSWERS[kind]), classes)
-    report = task.evaluate(right(kind, targets), targets, classes, targets, "test")
+    trial = Trial("test", np.arange(1, 5), task.guesses(targets, targets))
+    report = task.evaluate(right(kind, targets), targets, classes, trial, PLAIN)
     assert isinstance(report, TaskReport)
     names = {"single-label": "accuracy", "multi-label": "micro_f1", "regression": "r2", "none": "token_accuracy"}
     name = names.get(kind, "f1")
@@ -166,15 +181,15 @@ class Poisson:
         return float((np.exp(scores[:, 0]) - targets * scores[:, 0]).mean())
 
 
-def evaluate_counts(logits: Any, targets: Any, classes: Any, train_targets: Any, split: Any) -> TaskReport:
-    return TASKS["regression"].evaluate(np.exp(logits), targets, classes, train_targets, split)
+def evaluate_counts(logits: Any, targets: Any, classes: Any, trial: Trial, scoring: Scoring) -> TaskReport:
+    return TASKS["regression"].evaluate(np.exp(logits), targets, classes, trial, scoring)
 
 
 COUNTING = dataclasses.replace(
     TASKS["regression"],
     objective=lambda _options, _classes, _targets: Poisson(),
     evaluate=evaluate_counts,
-    decode=lambda logits, _classes, _top_k: [Value(value=float(np.exp(each))) for each in logits[:, 0]],
+    decode=lambda logits, _classes, _top_k, _scoring: [Value(value=float(np.exp(each))) for each in logits[:, 0]],
 )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from headstart.errors import BadInput, Fault
 from headstart.planning.classes import ordered_classes
+from headstart.planning.comparing import FIT_SECONDS, READ_SECONDS
 from headstart.specs.backbones import ImageInput
 from headstart.specs.datasets import DatasetProfile
 from tests.planning.factories import HARDWARE, anatomy, column, dataset
@@ -390,3 +391,9 @@ def test_several_layers_that_cannot_be_are_refused_where_they_stand(plan, method
     with pytest.raises(BadInput) as caught:
         plan(method=method)
     assert caught.value.faults[0].pointer == pointer
+
+
+def test_evaluating_counts_the_baseline_unless_it_is_left_out(plan):
+    seconds = [plan(evaluation={"baselines": wanted}).estimate.evaluating_seconds for wanted in (True, False)]
+    # 1,400 + 600 texts are read, and two classes fitted on 1,400
+    assert seconds[0] - seconds[1] == pytest.approx(2_000 * READ_SECONDS["text"] + 1_400 * 2 * FIT_SECONDS["single-label"], abs=2e-3)

@@ -49,10 +49,10 @@ class Words:
         """The same when the backbone reads these alone."""
         return replace(self, seen=seen)
 
-    @property
-    def starts(self) -> Numbers:
-        """The number of the first word of each text, and that of all words, [N + 1]."""
-        return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.counts)])
+
+def by_text(values: NDArray[Any], words: Words) -> list[NDArray[Any]]:
+    """What is known of each word, [W, …], in a piece for each text."""
+    return np.split(values, np.cumsum(words.counts)[:-1]) if len(words) else []
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,11 +69,13 @@ class Tagged:
 
     Attributes:
         numbers: of the tags, [W]; −1 where a word has none.
+        tags: by their numbers.
         amiss: what was wrong with tags, in words, and how many rows have it.
     """
 
     numbers: Numbers
     words: Words
+    tags: Sequence[str]
     amiss: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -82,7 +84,7 @@ class Tagged:
 
     def __getitem__(self, rows: Numbers | slice) -> Tagged:
         places = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
-        return Tagged(self.numbers[spread(self.words.counts, places)], self.words[places], self.amiss)
+        return replace(self, numbers=self.numbers[spread(self.words.counts, places)], words=self.words[places])
 
     @property
     def teaches(self) -> Bools:
