@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ from headstart.specs.pages import Page
 from headstart.specs.predictions import Classification, Output, Prediction, Value
 from headstart.specs.problems import Failure
 from headstart.specs.reports import TRIVIAL, Report, TaskReport
+from headstart.specs.suggestions import Suggestions
 from headstart.specs.verdict import verdict
 from headstart.specs.workspaces import Workspace
 
@@ -78,6 +80,7 @@ def dataset(row: Dataset) -> RenderableType:
             ("name", f"{row.name}:{row.version}"),
             ("status", row.status),
             ("rows", row.rows),
+            ("dropped rows", row.dropped_rows),
             ("bytes", row.bytes),
             ("problems", row.problem_count),
             ("error", _failure(row.error)),
@@ -85,6 +88,22 @@ def dataset(row: Dataset) -> RenderableType:
     )
     columns = [(column.name, column.type, column.missing, column.distinct) for column in row.columns or []]
     return Group(head, "", table(("column", "type", "missing", "distinct"), columns)) if columns else head
+
+
+def suggestions(found: Suggestions) -> RenderableType:
+    types = [(each.column, each.type, each.confidence, each.reason) for each in found.types]
+    tasks = [(json.dumps(each.task.model_dump(), ensure_ascii=False), each.confidence, each.reason) for each in found.tasks]
+    columns = [
+        (role, each.column, each.confidence, each.reason)
+        for role, each in (("split", found.split_column), ("group", found.group_column))
+        if each is not None
+    ]
+    parts: list[RenderableType] = [table(("column", "type", "sure", "because"), types), "", table(("task", "sure", "because"), tasks)]
+    if columns:
+        parts += ["", table(("used as", "column", "sure", "because"), columns)]
+    if found.warnings:
+        parts += ["", table(("warning", "column", "message"), [(each.code, each.column, each.message) for each in found.warnings])]
+    return Group(*parts)
 
 
 def problems(page: Page[RowProblem]) -> RenderableType:

@@ -23,6 +23,7 @@ from headstart.specs.pages import MAX_LIMIT, Page
 from headstart.specs.plans import Plan
 from headstart.specs.predictions import Prediction
 from headstart.specs.reports import Report
+from headstart.specs.suggestions import Suggestions
 from headstart.specs.workspaces import Workspace
 
 T = TypeVar("T")
@@ -83,10 +84,17 @@ class Headstart:
         name: str,
         format: str | None = None,  # noqa: A002 - the contract's word
         schema: Mapping[str, str] | None = None,
+        mode: str | None = None,
         idempotency_key: str | None = None,
     ) -> Dataset:
-        """Send a file, streamed from disk; the dataset is `pending` until a worker has read it. `upload` waits for that."""
-        return self.connection.send(datasets.create_dataset(file, name=name, format=format, schema=schema, idempotency_key=idempotency_key))
+        """Send a file, streamed from disk; the dataset is `pending` until a worker has read it. `upload` waits for that.
+
+        Args:
+            mode: `strict`, the default, refuses a file with a bad row; `lenient` drops such rows and counts them.
+        """
+        return self.connection.send(
+            datasets.create_dataset(file, name=name, format=format, schema=schema, mode=mode, idempotency_key=idempotency_key)
+        )
 
     def list_datasets(self, *, limit: int | None = None, after: str | None = None) -> Page[Dataset]:
         return self.connection.send(datasets.list_datasets(limit=limit, after=after))
@@ -99,6 +107,10 @@ class Headstart:
 
     def get_dataset_profile(self, dataset: str) -> Profile:
         return self.connection.send(datasets.get_dataset_profile(dataset))
+
+    def get_dataset_suggestions(self, dataset: str) -> Suggestions:
+        """What the dataset could be used for; `tasks[0].task` goes into a job's spec as it is."""
+        return self.connection.send(datasets.get_dataset_suggestions(dataset))
 
     def list_dataset_problems(self, dataset: str, *, limit: int | None = None, after: str | None = None) -> Page[RowProblem]:
         return self.connection.send(datasets.list_dataset_problems(dataset, limit=limit, after=after))
@@ -255,10 +267,11 @@ class Headstart:
         name: str | None = None,
         format: str | None = None,  # noqa: A002 - the contract's word
         schema: Mapping[str, str] | None = None,
+        mode: str | None = None,
         timeout: float | None = None,
     ) -> Dataset:
         """Send a file, a folder or rows, and wait until the dataset is ready. See `sugar.upload`."""
-        return sugar.upload(self, source, name=name, format=format, schema=schema, timeout=timeout)
+        return sugar.upload(self, source, name=name, format=format, schema=schema, mode=mode, timeout=timeout)
 
     def find_dataset(self, reference: str) -> Dataset | None:
         """By id, `name` or `name:2`; the newest ready one before any other."""

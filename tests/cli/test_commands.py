@@ -32,6 +32,7 @@ WIRE: dict[tuple[str, ...], tuple[tuple[str, ...], str]] = {
     ("datasets", "list"): ((), "list"),
     ("datasets", "get"): (("ds_1",), "dataset"),
     ("datasets", "problems"): (("reviews:1",), "list"),
+    ("datasets", "suggestions"): (("ds_1",), "suggestions"),
     ("datasets", "upload"): (("FILE",), "dataset"),
     ("datasets", "delete"): (("ds_1",), ""),
     ("backbones", "list"): ((), "list"),

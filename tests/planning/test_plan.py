@@ -231,6 +231,30 @@ REFUSALS: dict[str, tuple[dict[str, Any], tuple[str, str, str, str | None]]] = {
             "Choose a column of numbers, or leave problem out.",
         ),
     ),
+    **{
+        f"{kind} as the target": (
+            {"profile": dataset(review, column("label", {"a": 1000, "b": 1500}, type=kind))},
+            (
+                "invalid_field",
+                TARGET,
+                f"The column 'label' holds {words}, and text-classification learns labels or numbers.",
+                "Columns are: review, label.",
+            ),
+        )
+        for kind, words in (("tokens", "lists of words"), ("tags", "lists of tags"))
+    },
+    **{
+        f"{kind} as the text": (
+            {"profile": dataset(column("review", type=kind), column("other"), label)},
+            (
+                "invalid_field",
+                "/tasks/0/inputs/text",
+                f"The column 'review' holds {kind}; text-classification needs text.",
+                "Columns that do: other, label.",
+            ),
+        )
+        for kind in ("tokens", "tags")
+    },
     "one class": (
         {"profile": dataset(review, column("label", {"pos": 2000}))},
         ("too_few_classes", TARGET, "The column 'label' has one class, 'pos'.", "Classification needs at least two classes."),
