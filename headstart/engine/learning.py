@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from headstart.engine.context import Context
+from headstart.engine.embedding import embed_all
 from headstart.engine.heads import HEADS, Given, HeadTensors, LabelledRows, stepped
 from headstart.engine.losses import Objective
 from headstart.engine.optimizers import Rates
@@ -19,7 +20,7 @@ from headstart.engine.rows import TaskRows
 from headstart.engine.sampling import rarest_task
 from headstart.engine.sources import PooledSource
 from headstart.engine.splits import Split
-from headstart.engine.training import Learner, Losses, Recipe, Trained, embed_all, train
+from headstart.engine.training import Learner, Losses, Recipe, Trained, train
 from headstart.engine.views import Views
 from headstart.errors import quote
 from headstart.planning.schedule import rate_scales, spans

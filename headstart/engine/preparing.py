@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +32,10 @@ from headstart.engine.suffix import Suffix, cut_of, make_suffix
 from headstart.engine.tasks.tagged import Tagged
 from headstart.engine.views import Viewed, Views
 from headstart.errors import quote
+from headstart.planning.splits import Fold
 from headstart.planning.tagging import amiss_message
 from headstart.specs.backbones import ImageInput
+from headstart.specs.jobs import FeatureExtraction
 from headstart.specs.plans import FEATURE_BYTES, INPUT
 
 _UNITS = {"text": "tokens", "image": "patches of 16 × 16", "audio": "fiftieths of a second"}
@@ -58,13 +60,7 @@ def read(context: Context, table_path: Path) -> tuple[Rows, Split]:
         message = f"{rows.dropped:,} rows are left out: they have no input, no label or no split."
         context.warn("rows_dropped", message)
     evaluation = context.spec.evaluation
-    split = assign(
-        {task.task.name: task.kind.strata(task.targets) for task in rows.tasks},
-        rows.told,
-        validation_size=evaluation.validation_size,
-        test_size=evaluation.test_size,
-        generator=np.random.default_rng(context.spec.training.seed),
-    )
+    split = split_of(context, rows)
     named = evaluation.split_column or evaluation.group_column or evaluation.time_column
     how = "by the seed" if named is None else f"by the column {quote(named)}"
     counts = f"{len(split.train):,} to train, {len(split.validation):,} to validate, {len(split.test):,} to test"
@@ -76,6 +72,19 @@ def read(context: Context, table_path: Path) -> tuple[Rows, Split]:
         if unseen is not None:
             context.warn("class_not_trained", unseen)
     return dataclasses.replace(rows, tasks=[task.read_by(split.train) for task in rows.tasks]), split
+
+
+def split_of(context: Context, rows: Rows, fold: int = 0) -> Split:
+    """Who trains, validates and tests; of cross-validation, in that fold."""
+    evaluation = context.spec.evaluation
+    return assign(
+        {task.task.name: task.kind.strata(task.targets) for task in rows.tasks},
+        rows.told,
+        validation_size=evaluation.validation_size,
+        test_size=evaluation.test_size,
+        generator=np.random.default_rng(context.spec.training.seed),
+        fold=None if evaluation.folds is None else Fold(fold, evaluation.folds),
+    )
 
 
 def _warn_of_tags(context: Context, task: TaskRows) -> None:
@@ -140,6 +149,13 @@ def choose_precision(context: Context, examples: Sequence[Example]) -> Precision
     )
     context.reporter.log(f"The backbone runs in {precision.dtype}: {precision.reason}{numbers}.")
     return precision
+
+
+def preparation_of(context: Context) -> Callable[[Context, Sequence[Example], Precision], Prepared]:
+    """What makes that which training starts from."""
+    if not isinstance(context.spec.method, FeatureExtraction):
+        return suffix_source
+    return token_features if context.reads_words else pooled_features
 
 
 def pooled_features(context: Context, examples: Sequence[Example], precision: Precision) -> Prepared:

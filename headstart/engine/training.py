@@ -7,7 +7,7 @@ Axes: B batch, D width, F numbers of extra columns, K numbers that a head gives,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, get_args
 
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from headstart.engine.balancing import Weighed, make_balancer, task_cosines, task_gradients
+from headstart.engine.batches import parts_of, shuffled_batches
+from headstart.engine.embedding import embed_all
 from headstart.engine.faults import ran_out_of_memory
 from headstart.engine.group import group_now
 from headstart.engine.heads import stepped
-from headstart.engine.inputs.words import spread
 from headstart.engine.losses import Objective, Squares
 from headstart.engine.optimizers import Optimiser, Rates
 from headstart.engine.readout import Read
@@ -36,9 +37,6 @@ from headstart.specs.tasks import Reads
 
 SEED_STEP = 1_000_003
 """Between the seeds of two processes at one job: each drops out elements of its own rows."""
-
-BUCKET_BATCHES = 50
-"""Rows are shuffled, then sorted by length within so many batches: little padding, and still another order in each epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,47 +157,6 @@ def train(
     return loop.run(validation_rows, epochs or range(1, options.epochs + 1), before)
 
 
-Through = Callable[[Reads, NDArray[np.float32], Rows], NDArray[Any]]
-"""What is made of the vectors [V, D] of some rows, one by one."""
-
-
-def embed_all(
-    source: Source, rows: Rows, batch_tokens: int, through: Through = lambda _reads, vectors, _rows: vectors
-) -> dict[Reads, NDArray[Any]]:
-    """What heads read of these rows, [V, D] in their order, in eval mode; or what `through` makes of it. Each row runs in one process."""
-    group = group_now()
-    if group.size == 1 or len(rows) < group.size:
-        return _embedded(source, rows, batch_tokens, through)
-    places = group.share(np.arange(len(rows)))
-    own = _embedded(source, rows[places], batch_tokens, through)
-    return {read: group.united(values, *_places(source, read, rows, places)) for read, values in own.items()}
-
-
-def _embedded(source: Source, rows: Rows, batch_tokens: int, through: Through) -> dict[Reads, NDArray[Any]]:
-    if not len(rows):
-        return {read: values[:0] for read, values in _embedded(source, np.zeros(1, np.int64), batch_tokens, through).items()}
-    source.mode(training=False)
-    lengths = source.lengths
-    order, done = np.argsort(-lengths[rows], kind="stable"), 0
-    whole: dict[Reads, NDArray[Any]] = {}
-    with torch.no_grad():
-        for part in _parts(rows[order], lengths, batch_tokens, len(rows), alike=source.alike):
-            for read, vectors in source.embed(part).items():
-                made = through(read, vectors.float().cpu().numpy(), part)
-                places, count = _places(source, read, rows, order[done : done + len(part)])
-                whole.setdefault(read, np.empty((count, *made.shape[1:]), made.dtype))[places] = made
-            done += len(part)
-    return whole
-
-
-def _places(source: Source, read: Reads, rows: Rows, part: Rows) -> tuple[Rows, int]:
-    """Where the vectors of a part of `rows` (places in it) stand among those of all of them, and how many those are."""
-    if read == "example" or source.words is None:
-        return part, len(rows)
-    words = source.words[rows]
-    return spread(words, part), int(words.sum())
-
-
 class _Loop:
     def __init__(
         self,
@@ -248,7 +205,7 @@ class _Loop:
             places = self._views.of_epoch(epoch)
             if sampler is not None:
                 places = places[sampler.of_epoch(epoch - epochs.start)]
-            for batch in _batches(places, self._lengths, size, chance):
+            for batch in shuffled_batches(places, self._lengths, size, chance):
                 told = self._step(batch)
                 step += 1
                 if not np.isfinite(self._total(told)):
@@ -312,7 +269,7 @@ class _Loop:
     def _passes(self, rows: Rows, counts: Sequence[int]) -> list[float]:
         """Gradients of these rows of a batch, and their parts of its losses; `counts`: the batch's rows, or words, with each task's answer."""
         totals = [0.0] * len(counts)
-        for part in _parts(rows, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
+        for part in parts_of(rows, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
             read, places = self._source.embed(part), self._views.row(part)
             for vectors in read.values():
                 if not vectors.requires_grad:
@@ -331,7 +288,7 @@ class _Loop:
     def _look(self, rows: Rows, counts: Sequence[int]) -> list[float | None]:
         """Each task's part of its mean loss in these rows of a batch, as it is now; None when none of them has its answer."""
         totals: list[float | None] = [None] * len(counts)
-        for part in _parts(rows, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
+        for part in parts_of(rows, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
             read, places = self._source.embed(part), self._views.row(part)
             for number, count in enumerate(counts):
                 loss = self._loss(number, read, places, count)
@@ -413,30 +370,3 @@ def _mean(losses: Sequence[float | None]) -> float | None:
     """Over the batches that had the task's answers."""
     there = [loss for loss in losses if loss is not None]
     return float(np.mean(there)) if there else None
-
-
-def _batches(rows: Rows, lengths: NDArray[np.int64], size: int, chance: np.random.Generator) -> Iterator[Rows]:
-    """Every row once, in batches of like length, in random order."""
-    shuffled = chance.permutation(rows)
-    batches = []
-    for start in range(0, len(shuffled), size * BUCKET_BATCHES):
-        bucket = shuffled[start : start + size * BUCKET_BATCHES]
-        ordered = bucket[np.argsort(lengths[bucket], kind="stable")]
-        batches += [ordered[at : at + size] for at in range(0, len(ordered), size)]
-    for number in chance.permutation(len(batches)):
-        yield batches[number]
-
-
-def _parts(batch: Rows, lengths: NDArray[np.int64], batch_tokens: int, most_rows: int, *, alike: bool) -> Iterator[Rows]:
-    """A batch, whose rows lie by length, in pieces of at most `batch_tokens` padded units and `most_rows` rows; `alike`: of one length each."""
-    start = 0
-    while start < len(batch):
-        end, longest = start, 0
-        while end < len(batch) and end - start < most_rows:
-            length = int(lengths[batch[end]])
-            longest = max(longest, length)
-            if end > start and (longest * (end - start + 1) > batch_tokens or (alike and length != int(lengths[batch[start]]))):
-                break
-            end += 1
-        yield batch[start:end]
-        start = end

@@ -76,7 +76,7 @@ class TaskReport(View):
     intervals: dict[str, Interval] = Field(
         default={},
         description="95 % intervals of the metrics: percentiles of 1,000 resamples of the rows (of the sentences, where tokens are "
-        "classified). They say what another test set of this size could have given, not what another training would.",
+        "classified), by the Bayesian bootstrap. They say what another test set of this size could have given, not what another training would.",
         examples=[{"accuracy": [0.85, 0.912]}],
     )
     baselines: dict[str, dict[str, float]] = Field(
@@ -88,6 +88,14 @@ class TaskReport(View):
         default={},
         description="What the model's metrics are above each baseline's, by baseline and metric.",
         examples=[{"tfidf": {"accuracy": {"value": 0.0915, "low": 0.052, "high": 0.131}}}],
+    )
+    single_task: dict[str, float] | None = Field(
+        default=None, description="With several tasks, if asked for: the metrics of a model that learnt this task alone, on the same rows."
+    )
+    folds: list[dict[str, float]] = Field(
+        default=[],
+        description="Of cross-validation: the metrics of each fold. `metrics` are then their means and `intervals` are of these means (Student's "
+        "t; folds share training rows, so that they are somewhat too narrow); all else is of the first fold, and so is the artifact.",
     )
     per_class: list[ClassReport]
     confusion: list[list[int]] = Field(

@@ -13,13 +13,13 @@ import torch
 from headstart.engine.activations import Feeder, RecomputingFeeder, extract_activations
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.cache import FeatureCache
+from headstart.engine.embedding import embed_all
 from headstart.engine.inputs.text import EncodedTexts
 from headstart.engine.inputs.words import Sentence, sentence_of_text, sentence_of_words
 from headstart.engine.prefix import Prefix
 from headstart.engine.readout import readout_of
 from headstart.engine.sources import NoSuffix, SuffixSource
 from headstart.engine.suffix import cut_of, make_suffix
-from headstart.engine.training import embed_all
 from headstart.specs.backbones import Layer
 from tests.engine.cached import KEY
 from tests.engine.tiny import TEXT_TYPES

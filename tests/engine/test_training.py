@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.engine import training
+from headstart.engine import embedding, training
 from headstart.engine.artifacts import DELTA_FILE, load_artifact
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.heads import HEADS, stepped
@@ -277,8 +277,8 @@ def test_steps_of_an_epoch_do_not_look_at_all_rows():
 def test_vectors_of_rows_are_in_the_order_of_the_rows_and_as_wide_when_there_is_none():
     source, _ = clusters()
     rows = np.random.default_rng(0).permutation(200)[:70]
-    assert (training.embed_all(source, rows, 16)["example"] == points()[rows]).all()
-    assert training.embed_all(source, rows[:0], 16)["example"].shape == (0, WIDTH)
+    assert (embedding.embed_all(source, rows, 16)["example"] == points()[rows]).all()
+    assert embedding.embed_all(source, rows[:0], 16)["example"].shape == (0, WIDTH)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
