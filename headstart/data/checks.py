@@ -46,7 +46,7 @@ class Checks:
                     continue
                 if json_spans(cell):
                     _check_spans(cell, name, row, max((_length(column[place]) for column in texts), default=0), problems)
-                elif words:
+                elif words and json_texts(cell):  # an empty list may be one of spans, none of which is there
                     _check_lengths(cell, name, row, [column[place] for column in words], problems)
 
 
