@@ -34,15 +34,16 @@ def create_job(body: JobSpec, caller: CallerHere, work: Creating, services: Shar
     def make() -> Answer:
         session, workspace = work.session, caller.workspace_id
         spec = body.resolved()
-        plan, dataset, origin = planned(session, workspace, spec, services)
+        found = planned(session, workspace, spec, services)
         row = store.create_job(
             session,
             workspace,
             spec,
-            plan,
-            dataset=dataset,
-            backbone=origin.backbone,
-            parent=origin.parent,
+            found.plan,
+            dataset=found.dataset,
+            others=found.others,
+            backbone=found.origin.backbone,
+            parent=found.origin.parent,
             max_attempts=services.settings.max_attempts,
             now=work.now,
         )

@@ -176,10 +176,11 @@ class _Fitting:
         )
 
     def _groups(self) -> NDArray[np.int64] | None:
-        """Groups of training rows that an epoch draws from alike: by the rarest task that a row teaches."""
+        """Groups of training rows that an epoch draws from alike, [N, 2]: by dataset, and in it by the rarest task that a row teaches."""
         if self.context.spec.training.sampling == "proportional" or len(self.tasks) == 1:
             return None
-        return rarest_task(np.stack([task.labelled[self.split.train] for task in self.tasks], axis=1))
+        rarest = rarest_task(np.stack([task.labelled[self.split.train] for task in self.tasks], axis=1))
+        return np.stack([np.array([task.source for task in self.tasks])[rarest], rarest], axis=1)
 
     def _tick(self) -> None:
         self.context.reporter.progress(fraction=self.context.features_share, step=0, steps=1, epoch=0, epochs=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from headstart.engine.adapters import inject
 from headstart.engine.backbones.loading import random_module
 from headstart.engine.cache import CacheKey, FeatureCache
 from headstart.engine.context import Context
+from headstart.engine.dealing import deal, tell_of_datasets
 from headstart.engine.examples import Example, digests
 from headstart.engine.features import Features, Halved, Recomputed, extract
 from headstart.engine.group import group_now
@@ -24,8 +24,9 @@ from headstart.engine.precision import Measurement, Precision, choose, device_cl
 from headstart.engine.prefix import DTYPES, Prefix
 from headstart.engine.rows import Rows, read_rows
 from headstart.engine.sources import PooledSource, SuffixSource
-from headstart.engine.splits import Split, assign, unseen_classes
+from headstart.engine.splits import Split, unseen_classes
 from headstart.engine.suffix import cut_of, make_suffix
+from headstart.engine.tables import DatasetTable
 from headstart.engine.views import Viewed, Views
 from headstart.errors import quote
 from headstart.specs.backbones import ImageInput
@@ -45,23 +46,18 @@ class Prepared:
     """Spent on running f; 0.0 when all came from the cache, or nothing is frozen."""
 
 
-def read(context: Context, table_path: Path) -> tuple[Rows, Split]:
-    rows = read_rows(table_path, context.spec, context.plan)
+def read(context: Context, tables: Sequence[DatasetTable]) -> tuple[Rows, Split]:
+    rows = read_rows(tables, context.spec, context.plan)
     if rows.dropped:
         message = f"{rows.dropped:,} rows are left out: they have no input, no label or no split."
         context.warn("rows_dropped", message)
     evaluation = context.spec.evaluation
-    split = assign(
-        {task.task.name: task.kind.strata(task.targets) for task in rows.tasks},
-        rows.told,
-        validation_size=evaluation.validation_size,
-        test_size=evaluation.test_size,
-        generator=np.random.default_rng(context.spec.training.seed),
-    )
+    split = deal(rows, evaluation, context.spec.training.seed)
     named = evaluation.split_column or evaluation.group_column or evaluation.time_column
     how = "by the seed" if named is None else f"by the column {quote(named)}"
     counts = f"{len(split.train):,} to train, {len(split.validation):,} to validate, {len(split.test):,} to test"
     context.reporter.log(f"{len(rows.examples):,} rows, split {how}: {counts}.")
+    tell_of_datasets(context, rows, split)
     _warn_of_twins(context, rows, split)
     for task in rows.tasks:
         unseen = unseen_classes(task.kind.strata(task.targets), split, task.plan.classes)
