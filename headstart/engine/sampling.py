@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -76,3 +78,14 @@ def rarest_task(labelled: NDArray[np.bool_]) -> NDArray[np.int64]:
     order = np.argsort(labelled.sum(axis=0), kind="stable")  # rarest first
     ordered = labelled[:, order]
     return np.where(labelled.any(axis=1), order[ordered.argmax(axis=1)], -1).astype(np.int64)
+
+
+def by_dataset_and_task(labelled: NDArray[np.bool_], datasets: Sequence[int]) -> NDArray[np.int64]:
+    """The groups of each row where datasets are to be seen equally often, and in each of them its tasks, [N, 2].
+
+    Args:
+        labelled: whether a row has a label of a task, [N, K]; a row has one or more, all of one dataset.
+        datasets: number of each task's dataset, [K].
+    """
+    rarest = rarest_task(labelled)
+    return np.stack([np.array(datasets, np.int64)[rarest], rarest], axis=1)

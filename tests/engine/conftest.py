@@ -125,7 +125,8 @@ class World:
         with open(source, "w", newline="") as file:
             csv.writer(file).writerows([header, *rows])
         target = self.folder / f"{name}-{self.jobs}.arrow"
-        return target, read_dataset(source, target, format="csv", types=self.types, limits=ReadLimits())
+        types = {column: type_ for column, type_ in self.types.items() if column in header}
+        return target, read_dataset(source, target, format="csv", types=types, limits=ReadLimits())
 
     def run(
         self,
