@@ -121,10 +121,8 @@ def resolve_datasets(session: Session, workspace_id: str, references: Mapping[st
             if reference not in found:
                 found[reference] = _ready(session, workspace_id, reference, pointer)
         # in one order for all: two jobs on the same datasets would else each wait for what the other holds
-        rows = sorted({row.id: row for row in found.values()}.values(), key=lambda row: row.id)
-        for row in rows:
-            session.refresh(row, with_for_update=True)
-        if all(row.deleted_at is None for row in rows):
+        rows = select(Dataset).where(Dataset.id.in_({row.id for row in found.values()})).order_by(Dataset.id).with_for_update()
+        if all(row.deleted_at is None for row in session.scalars(rows.execution_options(populate_existing=True)).all()):
             return found
 
 
