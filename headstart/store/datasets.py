@@ -119,14 +119,14 @@ def resolve_datasets(session: Session, workspace_id: str, references: Mapping[st
         found: dict[str, Dataset] = {}
         for pointer, reference in references.items():
             if reference not in found:
-                found[reference] = _ready(session, workspace_id, reference, pointer)
+                found[reference] = _find_ready(session, workspace_id, reference, pointer)
         # in one order for all: two jobs on the same datasets would else each wait for what the other holds
         rows = select(Dataset).where(Dataset.id.in_({row.id for row in found.values()})).order_by(Dataset.id).with_for_update()
         if all(row.deleted_at is None for row in session.scalars(rows.execution_options(populate_existing=True)).all()):
             return found
 
 
-def _ready(session: Session, workspace_id: str, reference: str, pointer: str) -> Dataset:
+def _find_ready(session: Session, workspace_id: str, reference: str, pointer: str) -> Dataset:
     found = _find(session, workspace_id, reference)
     if found is None:
         message = "no such dataset"
