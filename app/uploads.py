@@ -8,7 +8,6 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import BinaryIO, TypeVar
 
 import anyio
@@ -19,12 +18,12 @@ from app import multipart, strict_json
 from app.multipart import Data, End, Part
 from app.requests import too_large
 from headstart.errors import BadInput, Fault, Unavailable, closest, invalid_field, listing, quote
-from headstart.specs.datasets import COLUMN_TYPES, ENDINGS, FORMATS, MAGIC, ColumnType, Format
+from headstart.specs.datasets import COLUMN_TYPES, FORMATS, MAGIC, READ_MODES, ColumnType, Format, ReadMode, format_of
 from headstart.specs.fields import NAME_PATTERN, ColumnName
 
 T = TypeVar("T")
 
-FIELDS = ("name", "format", "schema")
+FIELDS = ("name", "format", "schema", "mode")
 CHUNK_BYTES = 2**20
 """Written at once: large enough that a thread's turn is worth it."""
 MAGIC_BYTES = max(map(len, MAGIC))
@@ -39,6 +38,7 @@ class Upload:
     name: str
     format: Format
     types: dict[str, ColumnType]
+    mode: ReadMode = "strict"
     size_bytes: int = 0
     sha256: str = ""
 
@@ -46,7 +46,7 @@ class Upload:
     def said(self) -> tuple[bytes, ...]:
         """All that makes it the same as another upload."""
         types = "\n".join(f"{column}\t{kind}" for column, kind in sorted(self.types.items()))
-        return self.name.encode(), self.format.encode(), types.encode(), self.sha256.encode()
+        return self.name.encode(), self.format.encode(), types.encode(), self.mode.encode(), self.sha256.encode()
 
 
 @dataclass(slots=True)
@@ -81,7 +81,10 @@ class _Fields:
 
     def finish(self, filename: str | None, head: bytes) -> Upload:
         """Check them all, with the first bytes of the file that now arrives."""
-        return Upload(_name(self.texts.get("name")), _format(self.texts.get("format"), filename, head), _schema(self.texts.get("schema")))
+        said = self.texts.get
+        return Upload(
+            read_name(said("name")), read_format(said("format"), filename, head), read_schema(said("schema")), read_mode(said("mode"))
+        )
 
 
 async def receive_upload(
@@ -183,7 +186,7 @@ class _worded_disk(AbstractContextManager[None]):  # noqa: N801 - reads like a f
             raise Unavailable("unavailable", "The disk of the service is full.", "Tell the operator.", retry_after_seconds=60) from error
 
 
-def _name(text: str | None) -> str:
+def read_name(text: str | None) -> str:
     if text is None:
         raise invalid_field(
             "/name", "The field 'name' is required, before the file.", "Lower-case letters, digits, '.', '_', '-'; at most 63."
@@ -193,19 +196,19 @@ def _name(text: str | None) -> str:
     return text
 
 
-def _format(text: str | None, filename: str | None, head: bytes) -> Format:
+def read_format(text: str | None, filename: str | None, head: bytes) -> Format:
     if text is not None:
         known = next((each for each in FORMATS if each == text), None)
         if known is None:
             raise invalid_field("/format", f"There is no format {quote(text)}.", f"Formats are: {listing(FORMATS)}.")
         return known
-    found = ENDINGS.get(PurePosixPath(filename or "").suffix.lower()) or MAGIC.get(head[:MAGIC_BYTES])
+    found = format_of(filename or "") or MAGIC.get(head[:MAGIC_BYTES])
     if found is None:
         raise invalid_field("/format", "The file's name does not tell its format.", f"Send `format`: one of {listing(FORMATS)}.")
     return found
 
 
-def _schema(text: str | None) -> dict[str, ColumnType]:
+def read_schema(text: str | None) -> dict[str, ColumnType]:
     if text is None:
         return {}
     value = strict_json.loads(text.encode(), pointer="/schema")
@@ -216,3 +219,17 @@ def _schema(text: str | None) -> dict[str, ColumnType]:
         pointer = "".join(f"/{quote(str(part))[1:-1]}" for part in ("schema", *first["loc"][:1]))
         hint = f'It looks like {{"label": "category"}}; types are {listing(COLUMN_TYPES)}.'
         raise invalid_field(pointer, "The field 'schema' must be an object of column types.", hint) from None
+
+
+def read_mode(text: str | None) -> ReadMode:
+    """`strict` unless it is said.
+
+    Raises:
+        BadInput: there is no such mode.
+    """
+    if text is None:
+        return "strict"
+    known = next((each for each in READ_MODES if each == text), None)
+    if known is None:
+        raise invalid_field("/mode", f"There is no mode {quote(text)}.", f"Modes are: {listing(READ_MODES)}.")
+    return known

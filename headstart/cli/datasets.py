@@ -12,7 +12,7 @@ from headstart.cli import tables
 from headstart.cli.session import After, Json, Limit, Session, session
 from headstart.client import datasets as calls
 from headstart.errors import BadInput, NotFound, listing, quote
-from headstart.specs.datasets import FORMATS
+from headstart.specs.datasets import FORMATS, READ_MODES
 from headstart.specs.pages import DEFAULT_LIMIT
 
 app = typer.Typer(help="Labelled data: upload, see, delete.", no_args_is_help=True)
@@ -39,18 +39,32 @@ def upload(
     context: typer.Context,
     file: Annotated[
         Path,
-        typer.Argument(help=f"A file in one of these formats: {listing(FORMATS)}; or a folder, sent as a zip.", exists=True, readable=True),
+        typer.Argument(
+            help=f"A file in one of these formats: {listing(FORMATS)}, also as .gz or .zst; or a folder, sent as a zip.",
+            exists=True,
+            readable=True,
+        ),
     ],
     *,
     name: Annotated[str | None, typer.Option(help="The dataset's name [default: the file's].")] = None,
     format: Annotated[str | None, typer.Option("--format", help=f"One of {listing(FORMATS)} [default: by the file's ending].")] = None,  # noqa: A002
     schema: Annotated[str | None, typer.Option(metavar="JSON", help='Column types that are stated: {"label": "category"}.')] = None,
+    mode: Annotated[
+        str | None, typer.Option(help=f"One of {listing(READ_MODES)}: whether a bad row refuses the file or is dropped [default: strict].")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Upload a file or folder and wait until it has been read."""
     with session(context, as_json=as_json) as here:
-        row = here.client.upload(file, name=name, format=format, schema=_schema(schema))
+        row = here.client.upload(file, name=name, format=format, schema=_schema(schema), mode=mode)
         here.show(calls.get_dataset(row.id), tables.dataset)
+
+
+@app.command("suggestions")
+def get_dataset_suggestions(context: typer.Context, dataset: Reference, *, as_json: Json = False) -> None:
+    """Show what a dataset could be used for, and what deserves a look before."""
+    with session(context, as_json=as_json) as here:
+        here.show(calls.get_dataset_suggestions(_id(here, dataset)), tables.suggestions)
 
 
 @app.command("problems")

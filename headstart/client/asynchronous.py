@@ -16,12 +16,14 @@ from headstart.client.protocol import Retries
 from headstart.specs.backbones import Backbone, Layer
 from headstart.specs.cache import Cache
 from headstart.specs.datasets import Dataset, Profile, Row, RowProblem
-from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric, Report
+from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric
 from headstart.specs.keys import Key, NewKey, Scope
 from headstart.specs.models import Model, ModelVersion
 from headstart.specs.pages import Page
 from headstart.specs.plans import Plan
 from headstart.specs.predictions import Prediction
+from headstart.specs.reports import Report
+from headstart.specs.suggestions import Suggestions
 from headstart.specs.workspaces import Workspace
 
 
@@ -68,11 +70,16 @@ class AsyncHeadstart:
         name: str,
         format: str | None = None,  # noqa: A002 - the contract's word
         schema: Mapping[str, str] | None = None,
+        mode: str | None = None,
         idempotency_key: str | None = None,
     ) -> Dataset:
-        """Send a file, streamed from disk; the dataset is `pending` until a worker has read it. `upload` waits for that."""
+        """Send a file, streamed from disk; the dataset is `pending` until a worker has read it. `upload` waits for that.
+
+        Args:
+            mode: `strict`, the default, refuses a file with a bad row; `lenient` drops such rows and counts them.
+        """
         return await self.connection.send(
-            datasets.create_dataset(file, name=name, format=format, schema=schema, idempotency_key=idempotency_key)
+            datasets.create_dataset(file, name=name, format=format, schema=schema, mode=mode, idempotency_key=idempotency_key)
         )
 
     async def list_datasets(self, *, limit: int | None = None, after: str | None = None) -> Page[Dataset]:
@@ -86,6 +93,10 @@ class AsyncHeadstart:
 
     async def get_dataset_profile(self, dataset: str) -> Profile:
         return await self.connection.send(datasets.get_dataset_profile(dataset))
+
+    async def get_dataset_suggestions(self, dataset: str) -> Suggestions:
+        """What the dataset could be used for; `tasks[0].task` goes into a job's spec as it is."""
+        return await self.connection.send(datasets.get_dataset_suggestions(dataset))
 
     async def list_dataset_problems(self, dataset: str, *, limit: int | None = None, after: str | None = None) -> Page[RowProblem]:
         return await self.connection.send(datasets.list_dataset_problems(dataset, limit=limit, after=after))
@@ -142,6 +153,10 @@ class AsyncHeadstart:
 
     async def get_job_report(self, job: str) -> Report:
         return await self.connection.send(jobs.get_job_report(job))
+
+    async def get_job_report_page(self, job: str) -> str:
+        """The report as one file of HTML that needs nothing else."""
+        return await self.connection.send(jobs.get_job_report_page(job))
 
     def follow_job_events(self, job: str, *, after: int | None = None) -> AsyncIterator[Event]:
         """Events as they happen, until the job has ended; a connection that breaks off is taken up again where it was."""

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from headstart.client.protocol import Call, Upload, answer, fresh_key, nothing, query, route
 from headstart.specs.datasets import Dataset, Profile, Row, RowProblem
 from headstart.specs.pages import Page
+from headstart.specs.suggestions import Suggestions
 
 
 def create_dataset(
@@ -18,6 +19,7 @@ def create_dataset(
     name: str,
     format: str | None = None,  # noqa: A002 - the contract's word
     schema: Mapping[str, str] | None = None,
+    mode: str | None = None,
     idempotency_key: str | None = None,
 ) -> Call[Dataset]:
     fields = {"name": name}
@@ -25,6 +27,8 @@ def create_dataset(
         fields["format"] = format
     if schema is not None:
         fields["schema"] = json.dumps(dict(schema))
+    if mode is not None:
+        fields["mode"] = mode
     source = Path(file) if isinstance(file, str) else file
     upload = Upload(fields, source, Path(str(getattr(source, "name", "upload"))).name)
     return Call("POST", route("datasets"), answer(Dataset), upload=upload, idempotency_key=fresh_key(idempotency_key))
@@ -44,6 +48,10 @@ def list_dataset_rows(dataset: str, *, limit: int | None = None, after: str | No
 
 def get_dataset_profile(dataset: str) -> Call[Profile]:
     return Call("GET", route("datasets", dataset, "profile"), answer(Profile))
+
+
+def get_dataset_suggestions(dataset: str) -> Call[Suggestions]:
+    return Call("GET", route("datasets", dataset, "suggestions"), answer(Suggestions))
 
 
 def list_dataset_problems(dataset: str, *, limit: int | None = None, after: str | None = None) -> Call[Page[RowProblem]]:

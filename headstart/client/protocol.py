@@ -109,6 +109,11 @@ def nothing(_content: bytes) -> None:
     """The parser for an answer without a body (204)."""
 
 
+def text(content: bytes) -> str:
+    """The parser for a page."""
+    return content.decode()
+
+
 def mapping(content: bytes) -> dict[str, Any]:
     """The parser for an object whose keys are the server's own affair."""
     value = json.loads(content)

@@ -16,11 +16,12 @@ from headstart.client.inputs import Given, is_one, weight, written
 from headstart.client.progress import Watch, watch
 from headstart.errors import BadInput, Conflict, EngineFault, Fault, HeadstartError, NotFound, Unavailable, quote
 from headstart.specs.backbones import Backbone
-from headstart.specs.datasets import ENDINGS, MEDIA_TYPES, Dataset
+from headstart.specs.datasets import MEDIA_TYPES, Dataset, format_of, plain_stem
 from headstart.specs.fields import NAME_PATTERN
-from headstart.specs.jobs import Event, Job, JobStatus, LogLine, Report
+from headstart.specs.jobs import Event, Job, JobStatus, LogLine
 from headstart.specs.pages import MAX_LIMIT, Page
 from headstart.specs.predictions import MAX_INPUTS, Prediction, Usage
+from headstart.specs.reports import Report
 
 if TYPE_CHECKING:
     from headstart.client.sync import Headstart
@@ -54,37 +55,44 @@ def upload(
     name: str | None = None,
     format: str | None = None,  # noqa: A002 - the contract's word
     schema: Mapping[str, str] | None = None,
+    mode: str | None = None,
     timeout: float | None = None,
 ) -> Dataset:
     """Send a file, a folder or rows and wait until the dataset is ready.
 
     Args:
         client: where to.
-        source: path of a file, or of a folder of images or recordings, which is sent as a zip; or rows as dictionaries, which are sent as JSONL.
+        source: path of a file, or of a folder of images, recordings or tables, which is sent as a zip; or rows as dictionaries, which are
+            sent as JSONL.
         name: the dataset's name; None: the file's, in lower case. Rows need one.
         format: one of `headstart.specs.datasets.FORMATS`; None: by the file's ending.
         schema: column types that are stated, not guessed: `{"label": "category"}`.
+        mode: `strict`, the default, refuses a file with a bad row; `lenient` drops such rows and counts them in `dropped_rows`.
         timeout: seconds to wait for the worker; None: as long as it takes.
 
     Raises:
         BadInput: the file was read and found unusable; `faults` name the first rows.
     """
     if isinstance(source, str | Path):
-        created = _send_path(client, Path(source), name, format, schema)
+        created = _send_path(client, Path(source), name, format, schema, mode)
     elif name is None:
         raise BadInput("invalid_field", "Rows need a name.", 'Give one: upload(rows, name="reviews").')
     else:
         with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as file:
             _write_rows(source, file)
-            created = client.create_dataset(file, name=name, format="jsonl", schema=schema)  # type: ignore[arg-type]
+            created = client.create_dataset(file, name=name, format="jsonl", schema=schema, mode=mode)  # type: ignore[arg-type]
     return _ready(client, created, client.get_dataset, timeout)
 
 
-def _send_path(client: Headstart, path: Path, name: str | None, format_: str | None, schema: Mapping[str, str] | None) -> Dataset:
+def _send_path(
+    client: Headstart, path: Path, name: str | None, format_: str | None, schema: Mapping[str, str] | None, mode: str | None
+) -> Dataset:
     if path.is_dir():
         with zipped(path) as archive:
-            return client.create_dataset(archive, name=name or _name_of(path.resolve().name), format="zip", schema=schema)  # type: ignore[arg-type]
-    return client.create_dataset(path, name=name or _name_of(path.stem), format=format_ or ENDINGS.get(path.suffix.lower()), schema=schema)
+            return client.create_dataset(archive, name=name or _name_of(path.resolve().name), format="zip", schema=schema, mode=mode)  # type: ignore[arg-type]
+    return client.create_dataset(
+        path, name=name or _name_of(plain_stem(path.name)), format=format_ or format_of(path.name), schema=schema, mode=mode
+    )
 
 
 def _write_rows(rows: Iterable[Mapping[str, Any]], file: IO[bytes]) -> None:
@@ -341,6 +349,10 @@ class JobHandle:
 
     def report(self) -> Report:
         return self.client.get_job_report(self.id)
+
+    def report_page(self) -> str:
+        """The report as one file of HTML that needs nothing else."""
+        return self.client.get_job_report_page(self.id)
 
     def model(self) -> ModelHandle:
         """The model version this job made; waits for it, without a display, if need be."""

@@ -16,12 +16,14 @@ from headstart.client.protocol import Retries
 from headstart.specs.backbones import Backbone, Layer
 from headstart.specs.cache import Cache
 from headstart.specs.datasets import Dataset, Profile, Row, RowProblem
-from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric, Report
+from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric
 from headstart.specs.keys import Key, NewKey, Scope
 from headstart.specs.models import Model, ModelVersion
 from headstart.specs.pages import MAX_LIMIT, Page
 from headstart.specs.plans import Plan
 from headstart.specs.predictions import Prediction
+from headstart.specs.reports import Report
+from headstart.specs.suggestions import Suggestions
 from headstart.specs.workspaces import Workspace
 
 T = TypeVar("T")
@@ -82,10 +84,17 @@ class Headstart:
         name: str,
         format: str | None = None,  # noqa: A002 - the contract's word
         schema: Mapping[str, str] | None = None,
+        mode: str | None = None,
         idempotency_key: str | None = None,
     ) -> Dataset:
-        """Send a file, streamed from disk; the dataset is `pending` until a worker has read it. `upload` waits for that."""
-        return self.connection.send(datasets.create_dataset(file, name=name, format=format, schema=schema, idempotency_key=idempotency_key))
+        """Send a file, streamed from disk; the dataset is `pending` until a worker has read it. `upload` waits for that.
+
+        Args:
+            mode: `strict`, the default, refuses a file with a bad row; `lenient` drops such rows and counts them.
+        """
+        return self.connection.send(
+            datasets.create_dataset(file, name=name, format=format, schema=schema, mode=mode, idempotency_key=idempotency_key)
+        )
 
     def list_datasets(self, *, limit: int | None = None, after: str | None = None) -> Page[Dataset]:
         return self.connection.send(datasets.list_datasets(limit=limit, after=after))
@@ -98,6 +107,10 @@ class Headstart:
 
     def get_dataset_profile(self, dataset: str) -> Profile:
         return self.connection.send(datasets.get_dataset_profile(dataset))
+
+    def get_dataset_suggestions(self, dataset: str) -> Suggestions:
+        """What the dataset could be used for; `tasks[0].task` goes into a job's spec as it is."""
+        return self.connection.send(datasets.get_dataset_suggestions(dataset))
 
     def list_dataset_problems(self, dataset: str, *, limit: int | None = None, after: str | None = None) -> Page[RowProblem]:
         return self.connection.send(datasets.list_dataset_problems(dataset, limit=limit, after=after))
@@ -154,6 +167,10 @@ class Headstart:
 
     def get_job_report(self, job: str) -> Report:
         return self.connection.send(jobs.get_job_report(job))
+
+    def get_job_report_page(self, job: str) -> str:
+        """The report as one file of HTML that needs nothing else."""
+        return self.connection.send(jobs.get_job_report_page(job))
 
     def follow_job_events(self, job: str, *, after: int | None = None) -> Iterator[Event]:
         """Events as they happen, until the job has ended; a connection that breaks off is taken up again where it was."""
@@ -250,10 +267,11 @@ class Headstart:
         name: str | None = None,
         format: str | None = None,  # noqa: A002 - the contract's word
         schema: Mapping[str, str] | None = None,
+        mode: str | None = None,
         timeout: float | None = None,
     ) -> Dataset:
         """Send a file, a folder or rows, and wait until the dataset is ready. See `sugar.upload`."""
-        return sugar.upload(self, source, name=name, format=format, schema=schema, timeout=timeout)
+        return sugar.upload(self, source, name=name, format=format, schema=schema, mode=mode, timeout=timeout)
 
     def find_dataset(self, reference: str) -> Dataset | None:
         """By id, `name` or `name:2`; the newest ready one before any other."""

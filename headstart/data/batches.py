@@ -19,11 +19,11 @@ Cells = Sequence[str | None] | Sequence[bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive rows of a file; `first_row` counts data rows from 1, and `columns` are parallel to `names`."""
+    """Some rows of a file, in their order; `columns` are parallel to `names`, and `rows` says which row each is, counted from 1."""
 
     names: list[str]
     columns: Sequence[Cells]
-    first_row: int
+    rows: Sequence[int]
     media: Mapping[str, MediaType] = field(default_factory=dict)
     """Columns whose cells are bytes, and of what; the same in every batch."""
     files: Sequence[str | None] = ()

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from headstart.engine.evaluation.scoring import Scoring
 from headstart.engine.extras import FittedExtra
 from headstart.engine.heads import HeadTensors
 from headstart.errors import EngineFault
@@ -59,6 +60,13 @@ class TaskEntry(_Part):
     features: list[FittedExtra] = Field(default=[], description="What its head reads beside the backbone's vectors.")
     classes: list[str]
     head: str = Field(description="The kind of head, a name in `engine.heads.HEADS`.")
+    temperature: float | None = Field(default=None, description="What its logits are divided by; null: nothing.")
+    thresholds: list[float] | None = Field(default=None, description="Multi-label: the score from which on each class is given; null: ½.")
+
+    @property
+    def scoring(self) -> Scoring:
+        """How its logits become answers."""
+        return Scoring(self.temperature, None if self.thresholds is None else tuple(self.thresholds))
 
 
 class FileEntry(_Part):

@@ -170,7 +170,7 @@ class Predictor:
             beside = encode_extras(task.features, embedded.extras, len(embedded.features))
             read = np.hstack([embedded.features, beside]) if task.features else embedded.features  # [N, D + F]
             logits = HEADS[task.head].logits(self._heads[task.name], read)
-            by_task[task.name] = kind_of(task.type, task.problem).decode(logits, task.classes, top_k)
+            by_task[task.name] = kind_of(task.type, task.problem).decode(logits, task.classes, top_k, task.scoring)
         most = self.manifest.max_tokens
         warning = PredictionWarning(
             code="truncated", message="Only its beginning was read." if most is None else f"Only the first {most} tokens were read."

@@ -6,35 +6,36 @@ Writes to the cache and into the artifact folder only; the caller publishes, and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 import transformers
-from numpy.typing import NDArray
 
 import headstart
 from headstart.engine.artifacts import BackboneRef, Manifest, ParentRef, TaskEntry, write_artifact
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.cards import model_card
 from headstart.engine.context import Context, Reporter
+from headstart.engine.evaluation.scoring import Scoring
 from headstart.engine.faults import told_in_words
 from headstart.engine.group import group_now
-from headstart.engine.heads import HEADS
-from headstart.engine.learning import Learnt, features_of, learn
+from headstart.engine.judging import judge
+from headstart.engine.learning import Learnt, learn
 from headstart.engine.memory import forget_peak, peak_bytes
 from headstart.engine.phases import prepare_phases
 from headstart.engine.precision import Precision
-from headstart.engine.preparing import Prepared, choose_precision, pooled_features, read, seen_by_training, suffix_source
+from headstart.engine.preparing import Prepared, choose_precision, pooled_features, read, seen_by_training, split_of, suffix_source
 from headstart.engine.rows import TaskRows
-from headstart.engine.splits import Split
 from headstart.engine.tables import DatasetTable, check_tables, tables_of
+from headstart.engine.trials import Trials
 from headstart.errors import quote
 from headstart.specs.fields import View
-from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus, TaskReport
+from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus
 from headstart.specs.models import ModelTask
 from headstart.specs.plans import INPUT, Estimate, Plan
+from headstart.specs.reports import TaskReport
 
 
 class JobOutcome(View):
@@ -116,9 +117,14 @@ def run_job(
         }
         reporter.progress(fraction=0.95, **done)
         stages.enter(JobStatus.EVALUATING)
-        reports = _evaluate(context, phases[-1], learnt, rows.tasks, split)
+        judged = judge(context, phases[-1], learnt, rows, split)
+        reports, trials = judged.reports, Trials(context, prepare, precision)
+        if spec.evaluation.folds is not None:
+            reports = trials.folds(rows, partial(split_of, context, rows), reports)
+        if spec.evaluation.single_task and len(rows.tasks) > 1:
+            reports = trials.alone(rows, split, reports)
         stages.enter(JobStatus.PUBLISHING)
-        manifest = _manifest(context, rows.tasks, precision.dtype, created_at)
+        manifest = _manifest(context, rows.tasks, judged.scorings, precision.dtype, created_at)
         splits = f"{len(split.train)} to train, {len(split.validation)} to validate, {len(split.test)} to test, {rows.dropped} left out"
         card = model_card(manifest, spec, reports, job_id=job_id, data=used, splits=splits, license_name=backbone.anatomy.license)
         heads = {task.name: head for task, head in zip(spec.tasks, learnt.heads, strict=True)}
@@ -161,45 +167,7 @@ def _intention(context: Context) -> str:
     return f"Preparing {plan.method} on {quote(context.spec.backbone)}: {what}; the boundary {where}."
 
 
-def _evaluate(context: Context, prepared: Prepared, learnt: Learnt, tasks: Sequence[TaskRows], split: Split) -> dict[str, TaskReport]:
-    """Each task's report on the test rows; metrics of validation and test become events."""
-    logits = HEADS[context.spec.method.head.type].logits
-    reports = {}
-    parts: list[tuple[Literal["validation", "test"], NDArray[np.int64]]] = [("validation", split.validation), ("test", split.test)]
-    for name, rows in parts:
-        vectors = features_of(context, prepared, rows)
-        for task, head in zip(tasks, learnt.heads, strict=True):
-            there = task.labelled[rows]
-            if not there.any():
-                continue
-            labelled = rows[there]
-            report = task.kind.evaluate(
-                logits(head, task.beside(vectors[there], labelled)),
-                task.targets[labelled],
-                task.plan.classes,
-                task.targets[task.among(split.train)],
-                name,
-            )
-            _tell(context, task.task.name, report, learnt)
-            reports[task.task.name] = report.model_copy(update={"dataset": task.plan.dataset})
-    return reports
-
-
-def _tell(context: Context, name: str, report: TaskReport, learnt: Learnt) -> None:
-    for metric, value in report.metrics.items():
-        context.reporter.event(
-            "metric", {"task": name, "split": report.split, "name": metric, "value": value, "step": learnt.steps, "epoch": learnt.epoch}
-        )
-    compared = "; ".join(f"{kind}: {_listed(metrics)}" for kind, metrics in report.baselines.items())
-    of = f"{report.split.capitalize()}, {report.rows:,} rows" + (f" of {quote(name)}" if len(context.spec.tasks) > 1 else "")
-    context.reporter.log(f"{of}: {_listed(report.metrics)} (beside {compared}).")
-
-
-def _listed(metrics: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-
-
-def _manifest(context: Context, tasks: Sequence[TaskRows], dtype: str, created_at: str) -> Manifest:
+def _manifest(context: Context, tasks: Sequence[TaskRows], scorings: Sequence[Scoring], dtype: str, created_at: str) -> Manifest:
     parent = context.backbone.parent
     entries = [
         TaskEntry(
@@ -210,8 +178,10 @@ def _manifest(context: Context, tasks: Sequence[TaskRows], dtype: str, created_a
             features=each.extras,
             classes=each.plan.classes,
             head=context.spec.method.head.type,
+            temperature=scoring.temperature,
+            thresholds=None if scoring.thresholds is None else list(scoring.thresholds),
         )
-        for each in tasks
+        for each, scoring in zip(tasks, scorings, strict=True)
     ]
     return Manifest.model_validate(
         {

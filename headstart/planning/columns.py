@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from headstart.errors import BadInput, closest, invalid_field, listing, quote
 from headstart.specs.backbones import Modality
-from headstart.specs.datasets import MEDIA_TYPES, SPLITS, ColumnProfile, DatasetProfile
+from headstart.specs.datasets import LIST_TYPES, MEDIA_TYPES, SPLITS, ColumnProfile, DatasetProfile
 from headstart.specs.labels import MAX_LABEL_CHARS
 from headstart.specs.tasks import Task
 
@@ -83,7 +83,7 @@ def _input(task: Task, number: int, name: str, column_name: str, profile: Datase
 
 
 def _holds(column: ColumnProfile, modality: Modality) -> bool:
-    """Whether a column's cells are of a modality; numbers and categories can be read as texts."""
+    """Whether a column's cells are of a modality; numbers and categories can be read as texts, lists of words and tags cannot."""
     return column.type not in {*MEDIA_TYPES, "tokens", "tags"} if modality == "text" else column.type == modality
 
 
@@ -95,7 +95,8 @@ def label_counts(target: ColumnProfile, number: int, profile: DatasetProfile) ->
     """
     if target.values is not None:
         return target.values
-    what = "texts too long" if target.longest > MAX_LABEL_CHARS else f"{target.distinct:,} different values, too many"
+    long = target.type not in LIST_TYPES and target.longest > MAX_LABEL_CHARS
+    what = "texts too long" if long else f"{target.distinct:,} different values, too many"
     message = f"The column {quote(target.name)} has {what} to be labels."
     raise invalid_field(f"/tasks/{number}/target", message, label_columns(profile, target.name))
 

@@ -12,6 +12,7 @@ from headstart.planning.augmentation import check_augmentation, fixed_views, is_
 from headstart.planning.balancing import check_balancing
 from headstart.planning.classes import lookalikes
 from headstart.planning.columns import task_columns
+from headstart.planning.comparing import comparing_seconds, with_comparing
 from headstart.planning.estimates import AUTO_BATCH, CHARS_PER_TOKEN, Work, estimate, kept_in, kept_numbers, mean_units, pooled_width
 from headstart.planning.extras import plan_extras
 from headstart.planning.heads import check_class_weights, check_head, check_problem, check_rows, head_warnings
@@ -116,7 +117,11 @@ def make_plan(
         kept_dtype = kept_in(hardware, work.dtype)
         cached = {tuning.boundary.name: tuning.boundary for tuning in tunings if tuning.boundary is not None}
         kept = int(work.kept_rows * sum(kept_numbers(layer, anatomy, work.mean_units) for layer in cached.values()))
-    correction = correction_by(history)
+    seconds = (
+        comparing_seconds([tasks[each] for each in part.tasks], part.rows, spec.tasks[0].modality, baselines=spec.evaluation.baselines)
+        for part in parts
+    )
+    estimated, correction = with_comparing(estimated, sum(seconds)), correction_by(history)
     return Plan(
         object="plan",
         method=spec.method.type,

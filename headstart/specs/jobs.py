@@ -12,7 +12,7 @@ from headstart.specs.balancing import Balancing, FixedWeights, Sampling
 from headstart.specs.evaluation import Evaluation as Evaluation  # noqa: PLC0414 - a part of the spec, which is taken from here
 from headstart.specs.fields import MAX_INT, Input, Moment, Name, Reference, View
 from headstart.specs.heads import Head, LinearHead
-from headstart.specs.plans import Estimate, Plan
+from headstart.specs.plans import Plan
 from headstart.specs.problems import Failure
 from headstart.specs.relationships import RelationshipName
 from headstart.specs.tasks import Task
@@ -335,37 +335,3 @@ class Metric(View):
     value: float = Field(examples=[0.88])
     step: int = Field(examples=[120])
     epoch: int = Field(examples=[4])
-
-
-class ClassReport(View):
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-class TaskReport(View):
-    dataset: str | None = Field(default=None, description="What the task learnt from, with its version.", examples=["reviews:2"])
-    split: Literal["validation", "test"]
-    rows: int
-    classes: list[str]
-    metrics: dict[str, float]
-    baselines: dict[str, dict[str, float]]
-    per_class: list[ClassReport]
-    confusion: list[list[int]] = Field(description="Rows are true, columns predicted, in the order of `classes`.")
-
-
-class Report(View):
-    """What the transfer was worth."""
-
-    object: Literal["report"]
-    job: str
-    method: str
-    trainable_parameters: int
-    artifact_bytes: int
-    tasks: dict[str, TaskReport]
-    estimate: Estimate
-    actual: Estimate
-    cache: dict[str, int] = Field(description="`rows_computed` and `rows_reused` of the feature cache.")
-    precision: dict[str, Any] = Field(description="The prefix's dtype, why, and how far it is from float32.")

@@ -201,6 +201,18 @@ def test_the_tasks_of_two_datasets_each_beat_their_trivial_answer(world, tiny, m
     assert set(rows[0].outputs) == {"mood", "topic", "price"}
 
 
+def test_heads_that_are_solved_reach_together_what_each_reaches_alone_in_every_fold(world, tiny):
+    options = {"method": METHODS["solved"], "evaluation": {"folds": 3, "single_task": True, "baselines": False}}
+    together, _ = world.run(tiny, reviews(60), named={"topics": topics(40)}, tasks=[MOOD, TOPIC], **options)
+    for task in (MOOD, TOPIC):
+        alone, _ = world.run(tiny, reviews(60), named={"topics": topics(40)}, tasks=[task], **options)
+        one, other = together.report_tasks[task["name"]], alone.report_tasks[task["name"]]
+        assert len(one.folds) == 3
+        assert one.folds == other.folds
+        assert one.single_task == one.folds[0]
+        assert {error.row for error in one.confident_errors} <= set(range(1, 61))
+
+
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory, tiny) -> Predictor:
     """A model of two tasks, one of texts and one of pairs."""

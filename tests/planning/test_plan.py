@@ -9,6 +9,7 @@ import pytest
 
 from headstart.errors import BadInput, Fault
 from headstart.planning.classes import ordered_classes
+from headstart.planning.comparing import FIT_SECONDS, READ_SECONDS
 from headstart.specs.backbones import ImageInput
 from headstart.specs.datasets import DatasetProfile
 from tests.planning.factories import HARDWARE, anatomy, column, dataset
@@ -231,6 +232,30 @@ REFUSALS: dict[str, tuple[dict[str, Any], tuple[str, str, str, str | None]]] = {
             "Choose a column of numbers, or leave problem out.",
         ),
     ),
+    **{
+        f"{kind} as the target": (
+            {"profile": dataset(review, column("label", {"a": 1000, "b": 1500}, type=kind))},
+            (
+                "invalid_field",
+                TARGET,
+                f"The column 'label' holds {words}, and text-classification learns labels or numbers.",
+                "Columns are: review, label.",
+            ),
+        )
+        for kind, words in (("tokens", "lists of words"), ("tags", "lists of tags"))
+    },
+    **{
+        f"{kind} as the text": (
+            {"profile": dataset(column("review", type=kind), column("other"), label)},
+            (
+                "invalid_field",
+                "/tasks/0/inputs/text",
+                f"The column 'review' holds {kind}; text-classification needs text.",
+                "Columns that do: other, label.",
+            ),
+        )
+        for kind in ("tokens", "tags")
+    },
     "one class": (
         {"profile": dataset(review, column("label", {"pos": 2000}))},
         ("too_few_classes", TARGET, "The column 'label' has one class, 'pos'.", "Classification needs at least two classes."),
@@ -367,3 +392,9 @@ def test_several_layers_that_cannot_be_are_refused_where_they_stand(plan, method
     with pytest.raises(BadInput) as caught:
         plan(method=method)
     assert caught.value.faults[0].pointer == pointer
+
+
+def test_evaluating_counts_the_baseline_unless_it_is_left_out(plan):
+    seconds = [plan(evaluation={"baselines": wanted}).estimate.evaluating_seconds for wanted in (True, False)]
+    # 1,400 + 600 texts are read, and two classes fitted on 1,400
+    assert seconds[0] - seconds[1] == pytest.approx(2_000 * READ_SECONDS["text"] + 1_400 * 2 * FIT_SECONDS["single-label"], abs=2e-3)

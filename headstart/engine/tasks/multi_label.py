@@ -6,21 +6,18 @@ Axes: N rows, C classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
-from sklearn.metrics import f1_score
 
+from headstart.engine.evaluation.baselines import Baseline, trivial_baseline
+from headstart.engine.evaluation.reports import multi_label_report
+from headstart.engine.evaluation.scoring import Scoring, multi_label_scoring
 from headstart.engine.losses import sigmoid_objective
 from headstart.engine.tasks.kinds import Cells, Targets, TaskKind
 from headstart.planning.targets import SWITCHES
-from headstart.specs.jobs import TaskReport
 from headstart.specs.labels import listed_labels
 from headstart.specs.predictions import MultiLabel, Score
-
-THRESHOLD = 0.5
 
 
 def encode(columns: Cells, classes: Sequence[str]) -> NDArray[np.float32]:
@@ -60,37 +57,21 @@ def strata(targets: Targets) -> Targets:
     return targets
 
 
-def evaluate(
-    logits: NDArray[np.float64], targets: Targets, classes: Sequence[str], train_targets: Targets, split: Literal["validation", "test"]
-) -> TaskReport:
-    """Micro and macro F1, and those of always saying the labels that hold in half of the training rows or more, or the commonest one."""
-    shares = train_targets.mean(axis=0)
-    usual = np.broadcast_to(shares >= min(THRESHOLD, shares.max()), targets.shape)
-    return TaskReport(
-        split=split,
-        rows=len(targets),
-        classes=list(classes),
-        metrics=_metrics(targets, expit(logits) >= THRESHOLD),
-        baselines={"majority": _metrics(targets, usual)},
-        per_class=[],
-        confusion=[],
-    )
-
-
-def _metrics(targets: Targets, predicted: NDArray[np.bool_]) -> dict[str, float]:
-    return {f"{how}_f1": float(f1_score(targets, predicted, average=how, zero_division=0)) for how in ("micro", "macro")}
-
-
-def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None) -> list[MultiLabel]:
+def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None, scoring: Scoring) -> list[MultiLabel]:
     """The labels that hold and the scores of each row, highest first; equal scores stand in the order of the classes."""
-    scores = expit(logits)
+    scores = scoring.shares(logits)
+    holds = scoring.given(scores)
     order = np.argsort(-scores, axis=1, kind="stable")
     answers = []
-    for row, places in zip(scores, order.tolist(), strict=True):
+    for row, held, places in zip(scores, holds, order.tolist(), strict=True):
         told = [Score.model_construct(label=classes[place], score=float(row[place])) for place in places]
-        labels = [each.label for each in told if each.score >= THRESHOLD]
+        labels = [classes[place] for place in places if held[place]]
         answers.append(MultiLabel.model_construct(labels=labels, scores=told[:top_k]))
     return answers
 
 
-KIND = TaskKind(encode, labelled, strata, sigmoid_objective, evaluate, decode)
+def guesses(train: Targets, tested: Targets) -> list[Baseline]:
+    return [trivial_baseline("multi-label", train, len(tested))]
+
+
+KIND = TaskKind(encode, labelled, strata, sigmoid_objective, guesses, "multi-label", multi_label_scoring, multi_label_report, decode)

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.engine.evaluation import classification_report
+from headstart.engine.evaluation.baselines import Baseline, trivial_baseline
+from headstart.engine.evaluation.reports import single_label_report
+from headstart.engine.evaluation.scoring import Scoring, single_label_scoring
 from headstart.engine.losses import softmax_objective
 from headstart.engine.tasks.kinds import Cells, Targets, TaskKind
 from headstart.specs.labels import normal_label
@@ -28,13 +30,14 @@ def encode(columns: Cells, classes: Sequence[str]) -> NDArray[np.int64]:
     return np.fromiter((known[cell] for cell in cells), dtype=np.int64, count=len(cells))
 
 
-def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None) -> list[Classification]:
+def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None, scoring: Scoring) -> list[Classification]:
     """Label and scores of each row, highest first; equal scores stand in the order of the classes.
 
     Args:
         top_k: how many scores to give; None: all.
     """
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    warm = scoring.warmed(logits)
+    powers = np.exp(warm - warm.max(axis=1, keepdims=True))
     scores = powers / powers.sum(axis=1, keepdims=True)  # [N, C]
     order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
     sorted_scores = np.take_along_axis(scores, order, axis=1).tolist()
@@ -59,4 +62,8 @@ def strata(targets: Targets) -> Targets:
     return targets
 
 
-KIND = TaskKind(encode, labelled, strata, softmax_objective, classification_report, decode)
+def guesses(train: Targets, tested: Targets) -> list[Baseline]:
+    return [trivial_baseline("single-label", train, len(tested))]
+
+
+KIND = TaskKind(encode, labelled, strata, softmax_objective, guesses, "single-label", single_label_scoring, single_label_report, decode)
