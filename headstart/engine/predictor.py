@@ -105,19 +105,27 @@ class Predictor:
             tasks: which heads to run; None: all.
 
         Raises:
-            BadInput: `invalid_field`, for a task or an input that the model does not have, or a file that cannot be read.
+            BadInput: `invalid_field`, for a task or an input that the model does not have, an input that fits only some of the tasks, or a
+                file that cannot be read.
             EngineFault: `bad_data`, when the tokenizer fails; `out_of_memory`; `diverged`.
         """
         entries = self.select(tasks)
-        examples, extras = self._examples(inputs), self._extras(inputs)
-        try:
-            embedded = self.embed(examples, extras)
-        except EngineFault as fault:
-            if fault.code == "bad_data":
-                self._name_the_bad(examples)
-            raise
-        tokens = int(embedded.units.sum()) if self._preprocessor.modality == "text" else 0
-        return self.answer(embedded, entries, top_k), tokens
+        readings, extras = _readings(entries), self._extras(inputs)
+        as_words = self._readout is not None
+        _check_inputs(inputs, readings, as_words=as_words)
+        answered: list[list[PredictedRow]] = []
+        tokens = 0
+        for names, reading in readings.items():  # f runs once for all tasks that read the same
+            examples = _examples(inputs, names, as_words=as_words)
+            try:
+                embedded = self.embed(examples, extras)
+            except EngineFault as fault:
+                if fault.code == "bad_data":
+                    self._name_the_bad(examples)
+                raise
+            tokens += int(embedded.units.sum()) if self._preprocessor.modality == "text" else 0
+            answered.append(self.answer(embedded, reading, top_k))
+        return answered[0] if len(answered) == 1 else _together(answered, entries), tokens
 
     def _extras(self, inputs: Sequence[Given]) -> dict[str, list[Cell]]:
         """The other columns of the inputs; a column that an input lacks is missing there."""
@@ -134,22 +142,6 @@ class Predictor:
                     raise invalid_field(f"/inputs/{number}/features", message, hint)
                 read[column][number] = value
         return read
-
-    def _examples(self, inputs: Sequence[Given]) -> list[Example]:
-        """What the backbone takes, of inputs by name."""
-        names = self.manifest.tasks[0].inputs
-        examples: list[Any] = []  # a text, two, its words, or a file
-        for number, given in enumerate(inputs):
-            there = [name for name in given if name != "features"]
-            if self._readout is not None and there in (["text"], ["tokens"]):
-                examples.append(_sentence(given))
-                continue
-            if set(there) != set(names):
-                wanted, pointer = listing(names), f"/inputs/{number}"
-                raise invalid_field(pointer, f"The model reads {wanted}, not {listing(there)}.", f"Give each input with {wanted}.")
-            first, *second = (given[name] for name in names)
-            examples.append((first, *second) if second else first)
-        return examples
 
     def _name_the_bad(self, examples: Sequence[Example]) -> None:
         """Say which file could not be read; looked for only when one could not, so that none is decoded twice otherwise.
@@ -229,3 +221,58 @@ def _sentence(given: Given) -> Sentence:
         return sentence_of_text(text)
     assert isinstance(words, Sequence)  # noqa: S101 - `Given`
     return sentence_of_words([str(word) for word in words])
+
+
+Readings = Mapping[tuple[str, ...], Sequence[TaskEntry]]
+"""Tasks by the names of what they read."""
+
+
+def _readings(tasks: Sequence[TaskEntry]) -> Readings:
+    readings: dict[tuple[str, ...], list[TaskEntry]] = {}
+    for task in tasks:
+        readings.setdefault(tuple(task.inputs), []).append(task)
+    return readings
+
+
+def _check_inputs(inputs: Sequence[Given], readings: Readings, *, as_words: bool) -> None:
+    """See that each input holds just what the tasks read; where words are read, a text or its words.
+
+    Raises:
+        BadInput: `invalid_field`, with the first input that does not.
+    """
+    wanted = list(dict.fromkeys(name for names in readings for name in names))
+    for number, given in enumerate(inputs):
+        there = [name for name in given if name != "features"]
+        if set(there) == set(wanted) or (as_words and there in (["text"], ["tokens"])):
+            continue
+        pointer, fits = f"/inputs/{number}", [task for names, tasks in readings.items() if set(names) == set(there) for task in tasks]
+        if not fits:
+            message = f"The model reads {listing(wanted)}, not {listing(there)}."
+            raise invalid_field(pointer, message, f"Give each input with {listing(wanted)}.")
+        reads = "; ".join(f"{listing([task.name for task in tasks])}: {listing(names)}" for names, tasks in readings.items())
+        named = ", ".join(f'"{task.name}"' for task in fits)
+        message = (
+            f"The tasks read different inputs ({reads}), and one with {listing(there)} fits {listing([task.name for task in fits])} alone."
+        )
+        raise invalid_field(pointer, message, f"Set parameters.tasks to [{named}], or give {listing(wanted)}.")
+
+
+def _examples(inputs: Sequence[Given], names: Sequence[str], *, as_words: bool) -> list[Example]:
+    """What the backbone takes, of inputs by name; `as_words`: words are read."""
+    if as_words:
+        return [_sentence(given) for given in inputs]
+    examples: list[Any] = []  # a text, two, or a file
+    for given in inputs:
+        first, *second = (given[name] for name in names)
+        examples.append((first, *second) if second else first)
+    return examples
+
+
+def _together(answered: Sequence[Sequence[PredictedRow]], tasks: Sequence[TaskEntry]) -> list[PredictedRow]:
+    """The answers to each input by tasks that read different parts of it, in the order of the tasks."""
+    rows = []
+    for parts in zip(*answered, strict=True):
+        outputs = {name: output for part in parts for name, output in part.outputs.items()}
+        warnings = {warning.code: warning for part in parts for warning in part.warnings}
+        rows.append(PredictedRow.model_construct(outputs={task.name: outputs[task.name] for task in tasks}, warnings=[*warnings.values()]))
+    return rows

@@ -16,7 +16,7 @@ from headstart.specs.problems import Failure
 from headstart.store.pages import page
 from headstart.store.references import parse_reference
 from headstart.store.states import TERMINAL
-from headstart.store.tables import Dataset, Job
+from headstart.store.tables import Dataset, Job, JobDataset
 
 KIND = "dataset"
 
@@ -99,12 +99,36 @@ def list_datasets(
 
 
 def resolve_dataset(session: Session, workspace_id: str, reference: str, *, pointer: str) -> Dataset:
-    """The ready dataset that a body names.
+    """The ready dataset that a body names, held until the transaction ends.
 
     Raises:
         BadInput: `dataset_not_found`, or it turned out invalid.
         Conflict: `dataset_not_ready`, it is still being read.
     """
+    return resolve_datasets(session, workspace_id, {pointer: reference})[reference]
+
+
+def resolve_datasets(session: Session, workspace_id: str, references: Mapping[str, str]) -> dict[str, Dataset]:
+    """The ready datasets that a body names, by reference, held until the transaction ends.
+
+    Args:
+        references: by the pointer to each.
+
+    Raises:
+        BadInput, Conflict: as of `resolve_dataset`, for the first that cannot be used.
+    """
+    while True:
+        found: dict[str, Dataset] = {}
+        for pointer, reference in references.items():
+            if reference not in found:
+                found[reference] = _find_ready(session, workspace_id, reference, pointer)
+        # in one order for all: two jobs on the same datasets would else each wait for what the other holds
+        rows = select(Dataset).where(Dataset.id.in_({row.id for row in found.values()})).order_by(Dataset.id).with_for_update()
+        if all(row.deleted_at is None for row in session.scalars(rows.execution_options(populate_existing=True)).all()):
+            return found
+
+
+def _find_ready(session: Session, workspace_id: str, reference: str, pointer: str) -> Dataset:
     found = _find(session, workspace_id, reference)
     if found is None:
         message = "no such dataset"
@@ -118,9 +142,6 @@ def resolve_dataset(session: Session, workspace_id: str, reference: str, *, poin
         raise BadInput("invalid_field", f"The dataset could not be read ({code}).", hint, (Fault(pointer, message),))
     if found.status != "ready":
         raise Conflict("dataset_not_ready", "The dataset is still being read.", "Try again shortly.", retry_after_seconds=1)
-    session.refresh(found, with_for_update=True)
-    if found.deleted_at is not None:
-        return resolve_dataset(session, workspace_id, reference, pointer=pointer)
     return found
 
 
@@ -136,6 +157,11 @@ def _find(session: Session, workspace_id: str, reference: str) -> Dataset | None
         return session.scalars(query.where(Dataset.version == parsed.version)).first()
     newest = query.order_by(Dataset.version.desc()).limit(1)
     return session.scalars(newest.where(Dataset.status == "ready")).first() or session.scalars(newest).first()
+
+
+def versioned(dataset: Dataset) -> str:
+    """Its name with its version, which is given out once."""
+    return f"{dataset.name}:{dataset.version}"
 
 
 def profile_of(dataset: Dataset) -> specs.DatasetProfile:
@@ -167,7 +193,9 @@ def delete_dataset(session: Session, workspace_id: str, dataset_id: str, *, now:
     """
     dataset = get_dataset(session, workspace_id, dataset_id)
     session.refresh(dataset, with_for_update=True)  # a job that is being created holds it, or will not find it
-    job = session.scalars(select(Job.id).where(Job.dataset_id == dataset.id, Job.status.not_in(TERMINAL)).limit(1)).first()
+    named = select(JobDataset.job_id).where(JobDataset.dataset_id == dataset.id)
+    needs = (Job.dataset_id == dataset.id) | Job.id.in_(named)
+    job = session.scalars(select(Job.id).where(needs, Job.status.not_in(TERMINAL)).limit(1)).first()
     if job is not None:
         raise Conflict("in_use", f"Job {job} needs this dataset.", "Wait for it, or cancel it.")
     dataset.deleted_at = now

@@ -196,6 +196,14 @@ class Job(Leased, Table):
     finished_at: Mapped[datetime | None]
 
 
+class JobDataset(Table):
+    """A dataset that tasks of a job learn from beside the job's own."""
+
+    __tablename__ = "job_datasets"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), primary_key=True, index=True)
+
+
 class Event(Table):
     __tablename__ = "events"
     __table_args__ = (one_of("type", ["status", "progress", "metric", "warning", "attempt", "checkpoint"]),)

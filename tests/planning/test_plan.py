@@ -24,6 +24,7 @@ def test_the_plan_of_plain_feature_extraction(plan):
         {
             "name": "label",
             "type": "text-classification",
+            "dataset": "reviews",
             "problem": "single-label",
             "classes": ["neg", "pos"],
             "features": [],

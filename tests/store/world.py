@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -70,6 +70,7 @@ def add_job(
     workspace_id: str,
     *,
     dataset: Dataset | None = None,
+    others: Sequence[Dataset] = (),
     backbone: Backbone | None = None,
     model: str = "reviews",
     parent: Artifact | None = None,
@@ -82,6 +83,7 @@ def add_job(
         SPEC.model_copy(update={"model": model}),
         PLAN,
         dataset=dataset or add_dataset(session, workspace_id),
+        others=others,
         backbone=backbone or backbones.find_backbone(session, workspace_id, "minilm-l6") or add_backbone(session, workspace_id),
         parent=parent,
         max_attempts=max_attempts,
