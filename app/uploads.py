@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import re
 from collections.abc import AsyncIterator, Callable
@@ -16,9 +15,10 @@ from anyio import to_thread
 from pydantic import TypeAdapter, ValidationError
 
 from app import multipart, strict_json
+from app.disk import worded_disk
 from app.multipart import Data, End, Part
 from app.requests import too_large
-from headstart.errors import BadInput, Fault, Unavailable, closest, invalid_field, listing, quote
+from headstart.errors import BadInput, Fault, closest, invalid_field, listing, quote
 from headstart.specs.datasets import COLUMN_TYPES, ENDINGS, FORMATS, MAGIC, ColumnType, Format
 from headstart.specs.fields import NAME_PATTERN, ColumnName
 
@@ -29,7 +29,6 @@ CHUNK_BYTES = 2**20
 """Written at once: large enough that a thread's turn is worth it."""
 MAGIC_BYTES = max(map(len, MAGIC))
 _TYPES = TypeAdapter(dict[ColumnName, ColumnType])
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(slots=True)
@@ -106,7 +105,7 @@ async def receive_upload(
         if isinstance(event, Part) and event.name == "file":
             head = await _head(events)
             upload = fields.finish(event.filename, head)
-            with _worded_disk():
+            with worded_disk():
                 async with _in_threads(store()) as file:
                     await _store_file(head, events, file, upload, limit)
             return upload
@@ -173,14 +172,6 @@ async def _in_threads(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
         raise
     with anyio.CancelScope(shield=True):
         await to_thread.run_sync(manager.__exit__, None, None, None)
-
-
-class _worded_disk(AbstractContextManager[None]):  # noqa: N801 - reads like a function
-    """A full disk in our words."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError) and error.errno in _FULL:
-            raise Unavailable("unavailable", "The disk of the service is full.", "Tell the operator.", retry_after_seconds=60) from error
 
 
 def _name(text: str | None) -> str:
