@@ -6,7 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec
 
 import anyio
 from anyio import to_thread
@@ -19,7 +19,6 @@ from headstart.errors import Conflict, Locked, TooLarge, Unavailable, not_found
 from headstart.store import uploads
 
 P = ParamSpec("P")
-T = TypeVar("T")
 
 BUSY_SECONDS = 2
 """When to ask again for an upload that another request is adding to."""
@@ -113,10 +112,10 @@ async def _take(file: Growing, waiting: bytearray) -> None:
     await _in_thread(file.add, data)
 
 
-async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def _in_thread(function: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
     """A blocking call that is waited for even when the request is cancelled: the file must not be closed under it."""
     with anyio.CancelScope(shield=True):
-        return await to_thread.run_sync(partial(function, *args, **kwargs))
+        await to_thread.run_sync(partial(function, *args, **kwargs))
 
 
 def _too_much(length: int) -> TooLarge:

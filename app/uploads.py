@@ -19,12 +19,15 @@ from app.disk import worded_disk
 from app.multipart import Data, End, Part
 from app.requests import too_large
 from headstart.errors import BadInput, Fault, closest, invalid_field, listing, quote
-from headstart.specs.datasets import COLUMN_TYPES, ENDINGS, FORMATS, MAGIC, ColumnType, Format
-from headstart.specs.fields import NAME_PATTERN, ColumnName
+from headstart.specs.datasets import COLUMN_TYPES, ENDINGS, FORMATS, HOWS, MAGIC, ColumnType, Format, How
+from headstart.specs.fields import MAX_COLUMN_CHARS, NAME_PATTERN, ColumnName
 
 T = TypeVar("T")
 
 FIELDS = ("name", "format", "schema")
+"""Of a dataset; `file` comes after them."""
+VERSION_FIELDS = ("how", "key", "format", "schema")
+"""Of a version of another."""
 CHUNK_BYTES = 2**20
 """Written at once: large enough that a thread's turn is worth it."""
 MAGIC_BYTES = max(map(len, MAGIC))
@@ -33,11 +36,19 @@ _TYPES = TypeAdapter(dict[ColumnName, ColumnType])
 
 @dataclass(slots=True)
 class Upload:
-    """What an upload says, and the file's size and digest once it is stored."""
+    """What an upload says, and the file's size and digest once it is stored.
 
-    name: str
+    Attributes:
+        name: of the dataset; a version has that of its parent.
+        how: what a version does to its parent.
+        key: by which rows are replaced.
+    """
+
+    name: str | None
     format: Format
     types: dict[str, ColumnType]
+    how: How | None = None
+    key: str | None = None
     size_bytes: int = 0
     sha256: str = ""
 
@@ -45,21 +56,23 @@ class Upload:
     def said(self) -> tuple[bytes, ...]:
         """All that makes it the same as another upload."""
         types = "\n".join(f"{column}\t{kind}" for column, kind in sorted(self.types.items()))
-        return self.name.encode(), self.format.encode(), types.encode(), self.sha256.encode()
+        way = () if self.how is None else (self.how, self.key or "")
+        return tuple(word.encode() for word in (self.name or "", self.format, types, self.sha256, *way))
 
 
 @dataclass(slots=True)
 class _Fields:
     """The small parts, which come first."""
 
+    known: tuple[str, ...]
     texts: dict[str, str] = field(default_factory=dict)
     open_name: str = ""
     open_value: bytearray = field(default_factory=bytearray)
 
     def begin(self, part: Part) -> None:
-        if part.name not in FIELDS:
-            near = closest(part.name, (*FIELDS, "file"))
-            hint = f"Did you mean '{near[0]}'?" if near else f"Fields are: {listing([*FIELDS, 'file'])}."
+        if part.name not in self.known:
+            near = closest(part.name, (*self.known, "file"))
+            hint = f"Did you mean '{near[0]}'?" if near else f"Fields are: {listing([*self.known, 'file'])}."
             message = f"There is no field {quote(part.name)} here."
             raise BadInput("unknown_field", message, hint, (Fault(f"/{quote(part.name)[1:-1]}", "unknown field"),))
         if part.name in self.texts:
@@ -80,11 +93,18 @@ class _Fields:
 
     def finish(self, filename: str | None, head: bytes) -> Upload:
         """Check them all, with the first bytes of the file that now arrives."""
-        return Upload(_name(self.texts.get("name")), _format(self.texts.get("format"), filename, head), _schema(self.texts.get("schema")))
+        name = _name(self.texts.get("name")) if "name" in self.known else None
+        how, key = _way(self.texts.get("how"), self.texts.get("key")) if "how" in self.known else (None, None)
+        return Upload(name, format_of(self.texts.get("format"), filename, head), _schema(self.texts.get("schema")), how, key)
 
 
 async def receive_upload(
-    chunks: AsyncIterator[bytes], boundary: bytes, store: Callable[[], AbstractContextManager[BinaryIO]], *, limit: int
+    chunks: AsyncIterator[bytes],
+    boundary: bytes,
+    store: Callable[[], AbstractContextManager[BinaryIO]],
+    *,
+    limit: int,
+    fields: tuple[str, ...] = FIELDS,
 ) -> Upload:
     """Read a whole upload; its file is in the blob store when this returns, and not when it raises.
 
@@ -93,23 +113,24 @@ async def receive_upload(
         boundary: of its parts.
         store: opens the file to write to.
         limit: most bytes of the file.
+        fields: that may come before it.
 
     Raises:
         BadInput: a field is missing, unknown, wrong or in the wrong place.
         TooLarge: the file is larger than `limit`.
         Unavailable: the disk is full.
     """
-    fields = _Fields()
+    taken = _Fields(fields)
     events = multipart.read_parts(chunks, boundary)
     async for event in events:
         if isinstance(event, Part) and event.name == "file":
             head = await _head(events)
-            upload = fields.finish(event.filename, head)
+            upload = taken.finish(event.filename, head)
             with worded_disk():
                 async with _in_threads(store()) as file:
                     await _store_file(head, events, file, upload, limit)
             return upload
-        _take(fields, event)
+        _take(taken, event)
     raise invalid_field("/file", "There is no part 'file'.", "Send the file last, as a part named `file`.")
 
 
@@ -184,15 +205,33 @@ def _name(text: str | None) -> str:
     return text
 
 
-def _format(text: str | None, filename: str | None, head: bytes) -> Format:
+def _way(how: str | None, key: str | None) -> tuple[How, str | None]:
+    known = next((each for each in HOWS if each == how), None)
+    if known is None:
+        raise invalid_field("/how", "The field 'how' must come before the file.", "It is `append`, or `replace` with a `key`.")
+    if (key is not None) != (known == "replace"):
+        raise invalid_field(
+            "/key", "The field 'key' goes with `how=replace`, and only with it.", "It names the column that tells rows apart."
+        )
+    if key is not None and not 1 <= len(key) <= MAX_COLUMN_CHARS:
+        raise invalid_field("/key", f"The field 'key' must have 1 to {MAX_COLUMN_CHARS} characters.")
+    return known, key
+
+
+def format_of(text: str | None, filename: str | None, head: bytes, pointer: str = "/format") -> Format:
+    """What is stated, else what the file's name tells, else what its first bytes do.
+
+    Raises:
+        BadInput: nothing tells, or there is no such format.
+    """
     if text is not None:
         known = next((each for each in FORMATS if each == text), None)
         if known is None:
-            raise invalid_field("/format", f"There is no format {quote(text)}.", f"Formats are: {listing(FORMATS)}.")
+            raise invalid_field(pointer, f"There is no format {quote(text)}.", f"Formats are: {listing(FORMATS)}.")
         return known
     found = ENDINGS.get(PurePosixPath(filename or "").suffix.lower()) or MAGIC.get(head[:MAGIC_BYTES])
     if found is None:
-        raise invalid_field("/format", "The file's name does not tell its format.", f"Send `format`: one of {listing(FORMATS)}.")
+        raise invalid_field(pointer, "The file's name does not tell its format.", f"Send `format`: one of {listing(FORMATS)}.")
     return found
 
 

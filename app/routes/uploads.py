@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import anyio
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app import idempotency, tus
-from app.dependencies import CallerHere, PageHere, Reading, Shared, Work, answer, paged, respond, working
+from app.dependencies import CallerHere, IdempotencyKey, PageHere, Reading, Shared, Work, answer, paged, respond, working
 from app.disk import worded_disk
 from app.idempotency import Running
 from app.openapi import made, problems
@@ -29,7 +29,7 @@ from headstart.store.tables import Upload as Row
 router = APIRouter(route_class=tus.TusRoute, tags=["uploads"])
 
 ROUTE = "POST /v1/uploads"
-_STANDING = {"Upload-Offset": {"description": "How many bytes are safely here.", "schema": {"type": "integer"}}}
+_STANDING: dict[str, Any] = {"Upload-Offset": {"description": "How many bytes are safely here.", "schema": {"type": "integer"}}}
 _HEADERS = {
     "Tus-Resumable": "`1.0.0`.",
     "Upload-Length": "Bytes of the file.",
@@ -58,14 +58,7 @@ def said(*required: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
     responses=made(201, "upload") | problems(400, 409, 412, 413),
     openapi_extra=said("Tus-Resumable", "Upload-Length", optional=("Upload-Metadata",)) | _BYTES,
 )
-async def create_upload(
-    request: Request,
-    caller: CallerHere,
-    services: Shared,
-    idempotency_key: Annotated[
-        str | None, Header(alias="Idempotency-Key", description="1 to 255 printable ASCII characters; kept for 24 hours.")
-    ] = None,
-) -> Response:
+async def create_upload(request: Request, caller: CallerHere, services: Shared, idempotency_key: IdempotencyKey = None) -> Response:
     """Announce a file; its first bytes may come along. It becomes a dataset by `POST /v1/datasets` with `{"name": …, "upload": "upl_…"}`."""
     key = idempotency.checked(idempotency_key)
     length, about = tus.length_of(request.headers, services.settings.max_upload_bytes), tus.about_of(request.headers)
@@ -127,7 +120,7 @@ def list_uploads(caller: CallerHere, session: Reading, page: PageHere, services:
 
 
 @router.head("/v1/uploads/{upload}", include_in_schema=False)
-@router.get("/v1/uploads/{upload}", responses={200: {"headers": _STANDING}} | problems(404))
+@router.get("/v1/uploads/{upload}", responses=problems(404) | {200: {"headers": _STANDING}})
 def get_upload(upload: str, caller: CallerHere, session: Reading, services: Shared, response: Response) -> Upload:
     """How much of it is here. A HEAD gives the same headers, as the protocol says."""
     row = store.get_upload(session, caller.workspace_id, upload, now=services.clock())
@@ -151,7 +144,7 @@ def received_bytes(services: Services, row: Row) -> int:
 @router.patch(
     "/v1/uploads/{upload}",
     status_code=204,
-    responses={204: {"headers": _STANDING}} | problems(400, 404, 409, 412, 413, 415, 423),
+    responses=problems(400, 404, 409, 412, 413, 415, 423) | {204: {"headers": _STANDING}},
     openapi_extra=said("Tus-Resumable", "Upload-Offset") | _BYTES,
 )
 async def patch_upload(upload: str, request: Request, caller: CallerHere, services: Shared) -> Response:

@@ -28,6 +28,8 @@ class Batch:
     """Columns whose cells are bytes, and of what; the same in every batch."""
     files: Sequence[str | None] = ()
     """Where the bytes of each row come from, when they have names."""
+    words: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    """Of columns of files that were opened before: what was written of each."""
 
 
 def rows_per_batch(width: int) -> int:

@@ -24,6 +24,8 @@ HEAD_BYTES = 12
 
 _DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+=[\w.+-]+)*;base64,")
 _LONGEST_URL_HEAD = 256
+_MEASURE = re.compile(r" image, (\d+)×(\d+), | audio, (\d+\.\d\d) s, ")
+"""In the words that `MediaColumn` writes."""
 _NAMES: tuple[tuple[MediaType, str, bytes, bytes], ...] = (
     ("image", "PNG", b"\x89PNG\r\n\x1a\n", b""),
     ("image", "JPEG", b"\xff\xd8\xff", b""),
@@ -96,6 +98,11 @@ class MediaColumn:
             return None, None
         try:
             content = _decoded(cell) if isinstance(cell, str) else cell
+            known = batch.words[self.name][offset] if self.name in batch.words else None
+            measured = _measure_of(known)
+            if known is not None and measured is not None:
+                self._count(content, measured)
+                return content, known
             return content, self._describe(content)
         except BadInput as error:
             self._missing += 1
@@ -118,11 +125,14 @@ class MediaColumn:
         else:
             measure = self._seconds(content)
             words = f"audio, {measure:.2f} s"
+        self._count(content, measure)
+        return f"{_named(content)[1]} {words}, {len(content):,} bytes"
+
+    def _count(self, content: bytes, measure: float) -> None:
         self._present += 1
         self._bytes += len(content)
         self._longest = max(self._longest, len(content))
         self._measured += measure
-        return f"{_named(content)[1]} {words}, {len(content):,} bytes"
 
     def _seconds(self, content: bytes) -> float:
         seconds, most = seconds_of(content), self._limits.max_seconds
@@ -130,6 +140,15 @@ class MediaColumn:
             raise BadInput("audio_too_long", f"The recording is longer than {most:,} seconds.")
         read_recording(content, CHECK_RATE, most)
         return seconds
+
+
+def _measure_of(words: str | None) -> float | None:
+    """Pixels or seconds, from what was written of a file when it was opened; so it need not be opened again."""
+    found = _MEASURE.search(words or "")
+    if found is None:
+        return None
+    width, height, seconds = found.groups()
+    return float(seconds) if seconds is not None else float(int(width) * int(height))
 
 
 def _decoded(text: str) -> bytes:

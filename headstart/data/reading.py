@@ -13,6 +13,7 @@ import pyarrow as pa
 from headstart.blobs.atomic import atomic_file
 from headstart.data.batches import Batch
 from headstart.data.csv_rows import csv_batches
+from headstart.data.joining import ParentTable, joined
 from headstart.data.jsonl_rows import LateColumnsError, jsonl_batches
 from headstart.data.limits import ReadLimits
 from headstart.data.media import MediaColumn
@@ -34,6 +35,7 @@ def read_dataset(
     format: Format,  # noqa: A002  the word of the public contract
     types: Mapping[str, ColumnType],
     limits: ReadLimits,
+    parent: ParentTable | None = None,
 ) -> DatasetProfile:
     """Write the rows of `source` to `target` as an Arrow IPC file: files as bytes, all else as strings, missing cells null.
 
@@ -42,6 +44,7 @@ def read_dataset(
 
     Args:
         types: column types that the user states; they win over the guess.
+        parent: the version whose rows come first or are replaced, when this is a version of another.
 
     Raises:
         InvalidDataset: the file cannot become a dataset; `target` is not there then.
@@ -51,9 +54,10 @@ def read_dataset(
     while True:
         problems = Problems(limits.max_kept_problems)
         # closed before the file is: a reader that was not read to its end still holds it
-        with open(source, "rb") as file, closing(_batches(format, file, types, limits, problems, columns)) as batches:
+        with open(source, "rb") as file, closing(_batches(format, file, types, limits, problems, columns)) as new:
             try:
-                return _write(batches, target, dict(types), limits, problems)
+                with closing(new if parent is None else joined(new, parent, types, limits, problems)) as batches:
+                    return _write(batches, target, dict(types), limits, problems)
             except LateColumnsError as late:
                 columns = late.columns  # all of them: the second time is the last
 

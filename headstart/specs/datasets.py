@@ -31,6 +31,17 @@ MEDIA_TYPES: tuple[MediaType, ...] = get_args(MediaType)
 SPLITS = ("train", "validation", "test")
 """What a split column holds."""
 DatasetStatus = Literal["pending", "validating", "ready", "invalid"]
+How = Literal["append", "replace"]
+"""What the rows of a new version do to those of its parent."""
+HOWS: tuple[How, ...] = get_args(How)
+
+
+class Parent(View):
+    """The version that another was made from."""
+
+    dataset: str = Field(examples=["ds_01h455vb4pex5vsknk084sn02q"])
+    how: How
+    key: str | None = Field(description="The column by which rows were replaced.")
 
 
 class Column(View):
@@ -53,6 +64,7 @@ class Dataset(View):
     columns: list[Column] | None = Field(description="Null until it was read.")
     problem_count: int = Field(description="See `/problems`.", examples=[0])
     error: Failure | None = Field(description="Why it is invalid.")
+    parent: Parent | None = Field(description="Null when all its rows came in one file.")
     created_at: Moment
 
 

@@ -104,8 +104,8 @@ def note_received(session: Session, upload_id: str, received_bytes: int, *, expi
     return count == 1
 
 
-def use_upload(session: Session, workspace_id: str, upload_id: str, *, dataset_id: str, pointer: str, now: datetime) -> Upload:
-    """Let a finished upload become a dataset, which is there already.
+def hold_upload(session: Session, workspace_id: str, upload_id: str, *, pointer: str, now: datetime) -> Upload:
+    """The upload that a body names and that a dataset is to be made of in this transaction; nobody else uses it meanwhile.
 
     Raises:
         BadInput: `upload_not_found`.
@@ -120,9 +120,13 @@ def use_upload(session: Session, workspace_id: str, upload_id: str, *, dataset_i
         )
     if upload.dataset_id is not None:
         raise Conflict("state_conflict", f"The upload has become dataset {upload.dataset_id} already.", "Upload the file again.")
+    return upload
+
+
+def use_upload(session: Session, upload: Upload, dataset_id: str) -> None:
+    """Write down what a held upload has become; the dataset is a row already."""
     upload.dataset_id, upload.received_bytes = dataset_id, upload.bytes
     session.flush()
-    return upload
 
 
 def delete_upload(session: Session, workspace_id: str, upload_id: str, *, now: datetime) -> None:
