@@ -102,11 +102,11 @@ def _columns(before: DatasetProfile, after: DatasetProfile) -> ColumnChanges:
 
 
 def _labels(before: DatasetProfile, after: DatasetProfile) -> dict[str, LabelCounts]:
-    """Of the columns that hold labels in the later version, and whose values are counted one by one in both."""
+    """Of the columns that hold labels in one of the versions, and whose values are counted one by one in both."""
     counts = {}
     for column in after.columns:
         old = before.column(column.name)
-        if old is not None and old.values is not None and column.values is not None and column.type not in {"text", "number"}:
+        if old is not None and old.values is not None and column.values is not None and not {old.type, column.type} <= {"text", "number"}:
             counts[column.name] = LabelCounts(before=old.values, after=column.values)
     return counts
 

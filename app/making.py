@@ -166,7 +166,7 @@ def _store(services: Services, work: Work, origin: Origin, sent: Upload | None) 
 
 
 def types_after(parent: Dataset, sent: Upload) -> dict[str, ColumnType]:
-    """The column types of a version: its parent's, but for those that are stated anew.
+    """The column types that are stated for a version: those that were for its parent, and those of its files, but for what is stated anew.
 
     Raises:
         BadInput: the key, or a column that is stated, is none of the parent's.
@@ -183,4 +183,5 @@ def types_after(parent: Dataset, sent: Upload) -> dict[str, ColumnType]:
             raise invalid_field(f"/schema/{quote(name)[1:-1]}", message, "Leave it out of the schema.")
     if sent.key is not None and types[sent.key] in MEDIA_TYPES:
         raise invalid_field("/replace/key", "A column of files tells no rows apart.", "Take a column of texts or numbers.")
-    return {**types, **sent.types}
+    kept = {name: kind for name, kind in types.items() if name in parent.types or kind in MEDIA_TYPES}
+    return {**kept, **sent.types}

@@ -67,7 +67,11 @@ class CreateVersion(Input):
 
     append: NewRows | None = None
     replace: ReplacingRows | None = None
-    types: StatedTypes = Field(default={}, alias="schema", description="Column types that change; the others stay those of this version.")
+    types: StatedTypes = Field(
+        default={},
+        alias="schema",
+        description="Column types that are stated anew; those that were stated for this version stay, the rest is guessed from all rows.",
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
