@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL.Image import Image
 
+from headstart.data.images import open_image
 from headstart.data.joining import ParentTable
 from headstart.data.limits import ReadLimits
 from headstart.data.reading import InvalidDataset, read_dataset
@@ -131,10 +133,12 @@ def test_files_are_joined_byte_for_byte_and_those_of_the_parent_are_not_opened_a
     parent = versions.read(archive({"cat/1.png": old, "dog/2.png": old[:-1] + old[-1:]}), "zip")
     types = {"image": "image"}
     opened: list[int] = []
-    import headstart.data.media as media
 
-    real = media.open_image
-    monkeypatch.setattr(media, "open_image", lambda content: (opened.append(len(content)), real(content))[1])
+    def noting(content: bytes) -> Image:
+        opened.append(len(content))
+        return open_image(content)
+
+    monkeypatch.setattr("headstart.data.media.open_image", noting)
     appended = versions.read(archive({"cat/3.jpg": new, "owl/4.png": other}), "zip", types=types, path=parent, how="append")
     assert opened == [len(new), len(other)]
     assert [row["image"] for row in rows(appended)] == [old, old, new, other]
