@@ -20,7 +20,7 @@ from app.idempotency import Running
 from app.multipart import boundary_of
 from app.receiving import opened
 from app.services import Services
-from app.uploads import MAGIC_BYTES, Upload, format_of, receive_upload
+from app.uploads import MAGIC_BYTES, Upload, read_format, receive_upload
 from headstart.blobs.local import file_sha256
 from headstart.errors import Conflict, Locked, closest, invalid_field, listing, quote
 from headstart.specs.datasets import MEDIA_TYPES, ColumnType, Parent
@@ -124,7 +124,7 @@ def take_upload(services: Services, origin: Origin, *, stated: str | None, point
                 raise Conflict("state_conflict", f"The upload has {file.size:,} of {row.bytes:,} bytes.", "Send the rest first.")
             file.sync()
             with open(path, "rb") as content:
-                found = format_of(stated, texts_of(row.about).get("filename"), content.read(MAGIC_BYTES), pointer)
+                found = read_format(stated, texts_of(row.about).get("filename"), content.read(MAGIC_BYTES), pointer)
             services.blobs.link(uploads.file_key(row.id), store.upload_key(origin.dataset_id))
             return Upload(None, found, {}, size_bytes=file.size, sha256=file_sha256(path))
     except Locked as error:
@@ -152,6 +152,7 @@ def _store(services: Services, work: Work, origin: Origin, sent: Upload | None) 
         name=sent.name or (parent.name if parent is not None else ""),
         format=sent.format,
         types=sent.types if parent is None else types_after(parent, sent),
+        mode=sent.mode,
         size_bytes=sent.size_bytes,
         sha256=sent.sha256,
         max_attempts=services.settings.max_attempts,

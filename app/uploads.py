@@ -7,7 +7,6 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import BinaryIO, TypeVar
 
 import anyio
@@ -19,14 +18,14 @@ from app.disk import worded_disk
 from app.multipart import Data, End, Part
 from app.requests import too_large
 from headstart.errors import BadInput, Fault, closest, invalid_field, listing, quote
-from headstart.specs.datasets import COLUMN_TYPES, ENDINGS, FORMATS, HOWS, MAGIC, ColumnType, Format, How
+from headstart.specs.datasets import COLUMN_TYPES, FORMATS, HOWS, MAGIC, READ_MODES, ColumnType, Format, How, ReadMode, format_of
 from headstart.specs.fields import MAX_COLUMN_CHARS, NAME_PATTERN, ColumnName
 
 T = TypeVar("T")
 
-FIELDS = ("name", "format", "schema")
+FIELDS = ("name", "format", "schema", "mode")
 """Of a dataset; `file` comes after them."""
-VERSION_FIELDS = ("how", "key", "format", "schema")
+VERSION_FIELDS = ("how", "key", "format", "schema", "mode")
 """Of a version of another."""
 CHUNK_BYTES = 2**20
 """Written at once: large enough that a thread's turn is worth it."""
@@ -47,6 +46,7 @@ class Upload:
     name: str | None
     format: Format
     types: dict[str, ColumnType]
+    mode: ReadMode = "strict"
     how: How | None = None
     key: str | None = None
     size_bytes: int = 0
@@ -57,7 +57,7 @@ class Upload:
         """All that makes it the same as another upload."""
         types = "\n".join(f"{column}\t{kind}" for column, kind in sorted(self.types.items()))
         way = () if self.how is None else (self.how, self.key or "")
-        return tuple(word.encode() for word in (self.name or "", self.format, types, self.sha256, *way))
+        return tuple(word.encode() for word in (self.name or "", self.format, types, self.mode, self.sha256, *way))
 
 
 @dataclass(slots=True)
@@ -93,9 +93,16 @@ class _Fields:
 
     def finish(self, filename: str | None, head: bytes) -> Upload:
         """Check them all, with the first bytes of the file that now arrives."""
-        name = _name(self.texts.get("name")) if "name" in self.known else None
-        how, key = _way(self.texts.get("how"), self.texts.get("key")) if "how" in self.known else (None, None)
-        return Upload(name, format_of(self.texts.get("format"), filename, head), _schema(self.texts.get("schema")), how, key)
+        said = self.texts.get
+        how, key = read_way(said("how"), said("key")) if "how" in self.known else (None, None)
+        return Upload(
+            name=read_name(said("name")) if "name" in self.known else None,
+            format=read_format(said("format"), filename, head),
+            types=read_schema(said("schema")),
+            mode=read_mode(said("mode")),
+            how=how,
+            key=key,
+        )
 
 
 async def receive_upload(
@@ -195,7 +202,7 @@ async def _in_threads(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
         await to_thread.run_sync(manager.__exit__, None, None, None)
 
 
-def _name(text: str | None) -> str:
+def read_name(text: str | None) -> str:
     if text is None:
         raise invalid_field(
             "/name", "The field 'name' is required, before the file.", "Lower-case letters, digits, '.', '_', '-'; at most 63."
@@ -205,7 +212,12 @@ def _name(text: str | None) -> str:
     return text
 
 
-def _way(how: str | None, key: str | None) -> tuple[How, str | None]:
+def read_way(how: str | None, key: str | None) -> tuple[How, str | None]:
+    """What a version does to its parent, and by which column.
+
+    Raises:
+        BadInput: there is no such way, or the two do not go together.
+    """
     known = next((each for each in HOWS if each == how), None)
     if known is None:
         raise invalid_field("/how", "The field 'how' must come before the file.", "It is `append`, or `replace` with a `key`.")
@@ -218,7 +230,7 @@ def _way(how: str | None, key: str | None) -> tuple[How, str | None]:
     return known, key
 
 
-def format_of(text: str | None, filename: str | None, head: bytes, pointer: str = "/format") -> Format:
+def read_format(text: str | None, filename: str | None, head: bytes, pointer: str = "/format") -> Format:
     """What is stated, else what the file's name tells, else what its first bytes do.
 
     Raises:
@@ -229,13 +241,13 @@ def format_of(text: str | None, filename: str | None, head: bytes, pointer: str 
         if known is None:
             raise invalid_field(pointer, f"There is no format {quote(text)}.", f"Formats are: {listing(FORMATS)}.")
         return known
-    found = ENDINGS.get(PurePosixPath(filename or "").suffix.lower()) or MAGIC.get(head[:MAGIC_BYTES])
+    found = format_of(filename or "") or MAGIC.get(head[:MAGIC_BYTES])
     if found is None:
         raise invalid_field(pointer, "The file's name does not tell its format.", f"Send `format`: one of {listing(FORMATS)}.")
     return found
 
 
-def _schema(text: str | None) -> dict[str, ColumnType]:
+def read_schema(text: str | None) -> dict[str, ColumnType]:
     if text is None:
         return {}
     value = strict_json.loads(text.encode(), pointer="/schema")
@@ -246,3 +258,17 @@ def _schema(text: str | None) -> dict[str, ColumnType]:
         pointer = "".join(f"/{quote(str(part))[1:-1]}" for part in ("schema", *first["loc"][:1]))
         hint = f'It looks like {{"label": "category"}}; types are {listing(COLUMN_TYPES)}.'
         raise invalid_field(pointer, "The field 'schema' must be an object of column types.", hint) from None
+
+
+def read_mode(text: str | None) -> ReadMode:
+    """`strict` unless it is said.
+
+    Raises:
+        BadInput: there is no such mode.
+    """
+    if text is None:
+        return "strict"
+    known = next((each for each in READ_MODES if each == text), None)
+    if known is None:
+        raise invalid_field("/mode", f"There is no mode {quote(text)}.", f"Modes are: {listing(READ_MODES)}.")
+    return known

@@ -22,6 +22,7 @@ from benchmarks.common import by_size
 from headstart.engine.cache import CacheKey, FeatureCache
 from headstart.engine.features import SHARD_ROWS
 from headstart.engine.heads.linear import solve
+from headstart.engine.losses import Softmax
 
 ROWS = (10_000, 100_000, 1_000_000)
 WIDTH, CLASSES = 384, 2
@@ -75,7 +76,7 @@ def measure(root: Path, rows: int) -> dict[str, float]:
     cut = rows * 7 // 10
     with Peak() as peak:
         started = time.perf_counter()
-        solve(values[:cut], targets[:cut], values[cut:], targets[cut:], CLASSES)
+        solve(values[:cut], targets[:cut], values[cut:], targets[cut:], CLASSES, Softmax())
     found["solve_seconds"], found["solve_bytes"] = time.perf_counter() - started, peak.bytes
     return found
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,10 @@ from headstart.engine import hardware
 from headstart.engine.cache import FeatureCache
 from headstart.engine.features import SHARD_ROWS
 from headstart.engine.heads import linear, stepped
+from headstart.engine.losses import Softmax
 from headstart.engine.optimizers import Rates
 from headstart.engine.sources import PooledSource
-from headstart.engine.training import Recipe, train
+from headstart.engine.training import Learner, Losses, Recipe, train
 from headstart.planning.plan import BATCH_TOKENS
 from headstart.specs.jobs import Training
 
@@ -38,7 +40,7 @@ class Silent:
     """Nobody is told."""
 
     def step(self, *, step: int, steps: int, epoch: int) -> None: ...
-    def epoch(self, *, epoch: int, step: int, learning_rate: float, train_loss: float, validation_loss: float | None) -> None: ...
+    def epoch(self, *, epoch: int, step: int, learning_rate: float, losses: Sequence[Losses]) -> None: ...
     def warning(self, code: str, message: str) -> None: ...
     def log(self, message: str) -> None: ...
 
@@ -57,18 +59,19 @@ def measure(root: Path, rows: int) -> dict[str, float]:
     targets = (values[:, 0] + noise > 0).astype(np.int64)
     train_rows, validation_rows = np.arange(rows * 7 // 10), np.arange(rows * 7 // 10, rows * 17 // 20)
     head = stepped.initial(WIDTH, [], CLASSES, torch.Generator().manual_seed(0))
+    learner = Learner(head, targets, targets >= 0, Softmax())
     found = {}
 
     with Peak() as peak:
         started, processor = time.perf_counter(), time.process_time()
-        train(PooledSource(values), head, targets, train_rows, validation_rows, OPTIONS, RECIPE, told=Silent())
+        train(PooledSource(values), [learner], train_rows, validation_rows, OPTIONS, RECIPE, told=Silent())
     found["steps_seconds"], found["steps_processor"] = time.perf_counter() - started, time.process_time() - processor
     found["steps_bytes"] = peak.bytes
 
     with Peak() as peak:
         started, processor = time.perf_counter(), time.process_time()
         parts = [part for each in (train_rows, validation_rows) for part in (values[each], targets[each])]
-        linear.solve(*parts, CLASSES)
+        linear.solve(*parts, CLASSES, Softmax())
     found["solve_seconds"], found["solve_processor"] = time.perf_counter() - started, time.process_time() - processor
     found["solve_bytes"] = peak.bytes
     return found

@@ -15,7 +15,7 @@ from headstart.client import Headstart
 from headstart.client.sugar import JobHandle
 from headstart.demos import dataset_file, default_assets_root
 from headstart.errors import HeadstartError
-from headstart.specs.jobs import Report
+from headstart.specs.reports import Report
 
 
 def main() -> int:

@@ -28,6 +28,7 @@ class DatasetWork:
             "target": str(blobs.path(datasets.table_key(row.id, lease.epoch))),
             "format": row.format,
             "types": row.types,
+            "mode": row.mode,
             "parent": _parent(session, row, blobs),
             "max_problems": settings.max_problems,
             "memory_bytes": settings.read_memory_bytes,

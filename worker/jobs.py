@@ -11,9 +11,10 @@ from headstart.blobs.local import LocalBlobs
 from headstart.errors import quote
 from headstart.settings import Settings
 from headstart.specs.ids import new_id
-from headstart.specs.jobs import JobStatus, Progress, Report
+from headstart.specs.jobs import JobStatus, Progress
 from headstart.specs.models import ModelTask
 from headstart.specs.problems import Failure
+from headstart.specs.reports import Report
 from headstart.store import backbones, datasets, jobs, leases, logs, models, parents
 from headstart.store.leases import Lease
 from headstart.store.tables import Backbone, Dataset, Job

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.dependencies import CallerHere, IdempotencyKey, PageHere, Reading, RepeatHere, Shared, Writing, paged, respond
 from app.making import Origin, kept, make_from_file, store_dataset, take_upload
 from app.openapi import made, problems
 from app.requests import StrictRoute, UploadRoute
+from app.tables import CSV, csv_response
 from app.uploads import FIELDS
 from headstart.data.preview import preview
-from headstart.specs.datasets import FORMATS, Dataset, Profile, Row, RowProblem
+from headstart.planning.suggestions import suggest
+from headstart.specs.datasets import FORMATS, READ_MODES, Dataset, Profile, Row, RowProblem
 from headstart.specs.fields import NAME_PATTERN
 from headstart.specs.pages import Page
+from headstart.specs.suggestions import Suggestions
 from headstart.specs.versions import CreateDataset
 from headstart.store import datasets as store
 from headstart.store.idempotency import Answer
@@ -27,6 +30,9 @@ uploads = APIRouter(route_class=UploadRoute, tags=["datasets"])
 
 ROUTE_PATH = "/v1/datasets"
 ROUTE = f"POST {ROUTE_PATH}"
+_PROBLEMS = problems(404) | {
+    200: {"description": "A page, or all as `text/csv`.", "content": {CSV: {"schema": {"type": "string"}}}},
+}
 _BODY: dict[str, Any] = {
     "requestBody": {
         "content": {
@@ -44,6 +50,12 @@ _BODY: dict[str, Any] = {
                         "schema": {
                             "type": "string",
                             "description": 'JSON such as {"label": "category"}; left out: guessed. `image` and `audio`: base64.',
+                        },
+                        "mode": {
+                            "type": "string",
+                            "enum": list(READ_MODES),
+                            "default": "strict",
+                            "description": "What one bad row does: `strict` refuses the file, `lenient` drops the row and counts it.",
                         },
                         "file": {"type": "string", "format": "binary", "description": "Comes last."},
                     },
@@ -67,7 +79,8 @@ def create_dataset(body: CreateDataset, caller: CallerHere, services: Shared, re
 
     def make() -> Answer:
         sent = take_upload(services, origin, stated=body.format, pointer="/format")
-        return store_dataset(services, origin, None if sent is None else replace(sent, name=body.name, types=body.types), repeat)
+        told = None if sent is None else replace(sent, name=body.name, types=body.types, mode=body.mode)
+        return store_dataset(services, origin, told, repeat)
 
     return respond(kept(services, origin, make))
 
@@ -112,13 +125,34 @@ def list_dataset_rows(dataset: str, caller: CallerHere, session: Reading, page: 
 def get_dataset_profile(dataset: str, caller: CallerHere, session: Reading) -> Profile:
     """What reading found out about each column."""
     found = store.profile_of(store.ready(store.get_dataset(session, caller.workspace_id, dataset)))
-    return Profile(object="profile", rows=found.rows, columns=found.columns)
+    return Profile(
+        object="profile", rows=found.rows, dropped_rows=found.dropped_rows, split_column=found.split_column, columns=found.columns
+    )
 
 
-@router.get("/v1/datasets/{dataset}/problems", responses=problems(404))
-def list_dataset_problems(dataset: str, caller: CallerHere, session: Reading, page: PageHere) -> Page[RowProblem]:
-    """What is wrong with the file, row by row."""
-    return page.of(store.problems_of(store.get_dataset(session, caller.workspace_id, dataset)))
+@router.get("/v1/datasets/{dataset}/suggestions", responses=problems(404, 409))
+def get_dataset_suggestions(dataset: str, caller: CallerHere, session: Reading) -> Suggestions:
+    """What the dataset could be used for: types, tasks to paste into a job, split and group; and what deserves a look before."""
+    return suggest(store.profile_of(store.ready(store.get_dataset(session, caller.workspace_id, dataset))))
+
+
+@router.get("/v1/datasets/{dataset}/problems", response_model=Page[RowProblem], responses=_PROBLEMS)
+def list_dataset_problems(
+    dataset: str,
+    caller: CallerHere,
+    session: Reading,
+    page: PageHere,
+    format: Annotated[  # noqa: A002 - the contract's word
+        Literal["json", "csv"] | None, Query(description="`csv`: all of them, to download. Left out: as `Accept` says.")
+    ] = None,
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
+) -> Page[RowProblem] | Response:
+    """What is wrong with the file, and what `lenient` left out of it, row by row."""
+    found = store.problems_of(store.get_dataset(session, caller.workspace_id, dataset))
+    if format == "csv" or (format is None and CSV in accept and "json" not in accept):
+        rows = [(problem.row, problem.column, problem.code, problem.message) for problem in found]
+        return csv_response(("row", "column", "code", "message"), rows, f"{dataset}-problems.csv")
+    return page.of(found)
 
 
 @router.delete("/v1/datasets/{dataset}", status_code=204, responses=problems(404, 409))

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse
 
 from app.dependencies import CallerHere, Creating, PageHere, Reading, Shared, answer, paged, respond
-from app.openapi import made, problems
+from app.openapi import Responses, made, problems
 from app.requests import StrictRoute
 from app.routes.plans import planned
 from app.services import Services
 from headstart.errors import NotFound
-from headstart.specs.jobs import Job, JobSpec, JobStatus, Report
+from headstart.rendering.report_page import report_headers, report_page
+from headstart.specs.jobs import Job, JobSpec, JobStatus
 from headstart.specs.pages import Page
+from headstart.specs.reports import Report
 from headstart.store import jobs as store
 from headstart.store import models
 from headstart.store.idempotency import Answer
@@ -102,10 +105,40 @@ def cancel_job(job: Annotated[str, Path()], caller: CallerHere, work: Creating, 
     return respond(work.once(make))
 
 
-@router.get("/v1/jobs/{job}/report", responses=problems(404))
-def get_job_report(job: str, caller: CallerHere, session: Reading) -> Report:
+_PAGE: Responses = {
+    200: {
+        "description": "The numbers; or the same as a page for people, that loads nothing and runs nothing, when HTML is asked for.",
+        "content": {"text/html": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.get("/v1/jobs/{job}/report", response_model=Report, responses=_PAGE | problems(404))
+def get_job_report(
+    job: str,
+    request: Request,
+    caller: CallerHere,
+    session: Reading,
+    format: Annotated[  # noqa: A002 - the contract's word
+        Literal["json", "html"] | None,
+        Query(description="What to answer with; else it is what `Accept` names, and JSON if it names neither."),
+    ] = None,
+) -> Report | Response:
     """What the transfer was worth; there once the job has succeeded."""
     row = store.get_job(session, caller.workspace_id, job)
     if row.report is None:
         raise NotFound("not_found", "The job has no report.", f"It is {row.status}; a job that has succeeded has one.")
-    return Report.model_validate(row.report)
+    report = Report.model_validate(row.report)
+    if format == "json" or (format is None and not _wants_page(request.headers.get("accept", ""))):
+        return report
+    view = store.view(row)
+    about = {"dataset": view.spec.dataset, "backbone": view.spec.backbone}
+    if view.result is not None:
+        about["model"] = f"{view.result.model}:{view.result.version}"
+    return HTMLResponse(report_page(report, about), headers={**report_headers(), "Vary": "Accept"})
+
+
+def _wants_page(accept: str) -> bool:
+    """Whether HTML is named, and before JSON if that is too."""
+    kinds = [part.split(";")[0].strip().lower() for part in accept.split(",")]
+    return next((kind for kind in kinds if kind in {"text/html", "application/json"}), "") == "text/html"

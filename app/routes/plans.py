@@ -10,6 +10,7 @@ from app.openapi import problems
 from app.requests import StrictRoute
 from app.services import Services
 from headstart.planning.plan import make_plan
+from headstart.planning.relationship import Learnt
 from headstart.specs.history import kind_of
 from headstart.specs.jobs import JobSpec
 from headstart.specs.plans import Plan
@@ -38,7 +39,15 @@ def planned(session: Session, workspace: str, spec: JobSpec, services: Services)
         backbones.anatomy_of(origin.backbone),
         workers.newest_hardware(session),
         parent=origin.name,
+        source=_learnt(origin),
         cache_budget_bytes=services.settings.cache_bytes,
         history=history.jobs_like(session, workspace, kind_of(spec.method, spec.tasks[0].type)),
     )
     return plan, dataset, origin
+
+
+def _learnt(origin: Origin) -> Learnt | None:
+    """What the model that stands in for a backbone has learnt."""
+    if origin.name is None:
+        return None
+    return Learnt(origin.name, origin.dataset, {label for task in origin.tasks for label in task.classes})

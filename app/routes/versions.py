@@ -16,7 +16,7 @@ from app.requests import StrictRoute, UploadRoute
 from app.services import Services
 from app.uploads import VERSION_FIELDS, Upload
 from headstart.errors import BadInput, Fault
-from headstart.specs.datasets import FORMATS, HOWS, Dataset
+from headstart.specs.datasets import FORMATS, HOWS, READ_MODES, Dataset
 from headstart.specs.fields import MAX_COLUMN_CHARS
 from headstart.specs.versions import CreateVersion, DatasetDiff, NewRows, ReplacingRows
 from headstart.store import datasets as store
@@ -42,6 +42,12 @@ _BODY: dict[str, Any] = {
                             "description": "Left out: from the file's name, or its first bytes.",
                         },
                         "schema": {"type": "string", "description": "JSON: column types that change."},
+                        "mode": {
+                            "type": "string",
+                            "enum": list(READ_MODES),
+                            "default": "strict",
+                            "description": "What one bad row of the file does: `strict` refuses it, `lenient` drops the row and counts it.",
+                        },
                         "file": {"type": "string", "format": "binary", "description": "Comes last."},
                     },
                 }
@@ -69,7 +75,8 @@ def create_dataset_version(dataset: str, body: CreateVersion, caller: CallerHere
     def make() -> Answer:
         sent = _taken(services, origin, given, pointer=f"/{how}/format")
         key = given.key if isinstance(given, ReplacingRows) else None
-        return store_dataset(services, origin, None if sent is None else replace(sent, types=body.types, how=how, key=key), repeat)
+        told = None if sent is None else replace(sent, types=body.types, mode=body.mode, how=how, key=key)
+        return store_dataset(services, origin, told, repeat)
 
     return respond(kept(services, origin, make))
 

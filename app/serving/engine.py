@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from app.serving.inputs import Given
 from headstart.specs.backbones import Anatomy
 from headstart.specs.predictions import PredictedRow
 
@@ -15,7 +16,7 @@ class Predicts(Protocol):
     """One adapted model, loaded."""
 
     def predict(
-        self, inputs: Sequence[Mapping[str, str | bytes]], *, top_k: int | None = None, tasks: Sequence[str] | None = None
+        self, inputs: Sequence[Given], *, top_k: int | None = None, tasks: Sequence[str] | None = None
     ) -> tuple[list[PredictedRow], int]: ...
 
 

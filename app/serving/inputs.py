@@ -15,8 +15,8 @@ from headstart.errors import BadInput, Fault, TooLarge, closest, invalid_field, 
 from headstart.specs.datasets import MEDIA_TYPES
 from headstart.specs.predictions import MAX_FILE_BYTES, Bytes, NamedInput, Parameters, Predict
 
-Given = Mapping[str, str | bytes]
-"""One input by the names of what the model reads."""
+Given = Mapping[str, str | bytes | Mapping[str, str | float | None]]
+"""One input by the names of what the model reads; under `features` what else its heads read, by column."""
 
 PARTS = ("inputs", "parameters")
 _AS_JSON = 'Send JSON such as {"inputs": [{"text": "…"}]}.'
@@ -41,14 +41,14 @@ def _decoded(named: NamedInput, number: int) -> Given:
     if not named.given:
         names = listing(list(NamedInput.model_fields))
         raise invalid_field(f"/inputs/{number}", f"The field 'inputs.{number}' is empty.", f"Give what the model reads: {names}.")
-    given: dict[str, str | bytes] = {}
+    given: dict[str, str | bytes | Mapping[str, str | float | None]] = {}
     for name, value in named.given.items():
         try:
             given[name] = value.decoded() if isinstance(value, Bytes) else value
         except ValueError:
             subject = f"The field 'inputs.{number}.{name}.base64' is not base64."
             raise invalid_field(f"/inputs/{number}/{name}/base64", subject, Bytes.model_fields["base64"].description) from None
-    return given
+    return given if named.features is None else {**given, "features": named.features}
 
 
 def by_name(inputs: Sequence[Given | bytes], names: Sequence[str]) -> list[Given]:

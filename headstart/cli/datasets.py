@@ -12,7 +12,7 @@ from headstart.cli import tables
 from headstart.cli.session import After, Json, Limit, Session, session
 from headstart.client import datasets as calls
 from headstart.errors import BadInput, NotFound, listing, quote
-from headstart.specs.datasets import FORMATS
+from headstart.specs.datasets import FORMATS, READ_MODES
 from headstart.specs.pages import DEFAULT_LIMIT
 
 app = typer.Typer(help="Labelled data: upload, append, compare, see, delete.", no_args_is_help=True)
@@ -20,6 +20,9 @@ app = typer.Typer(help="Labelled data: upload, append, compare, see, delete.", n
 Reference = Annotated[str, typer.Argument(metavar="DATASET", help="Id, name (newest ready version) or name:2.")]
 
 Schema = Annotated[str | None, typer.Option(metavar="JSON", help='Column types that are stated: {"label": "category"}.')]
+Mode = Annotated[
+    str | None, typer.Option(help=f"One of {listing(READ_MODES)}: whether a bad row refuses the file or is dropped [default: strict].")
+]
 Resumable = Annotated[
     bool | None,
     typer.Option("--resumable/--at-once", help="Send it in pieces, to go on after a break [default: from 64 MiB on]."),
@@ -45,18 +48,24 @@ def upload(
     context: typer.Context,
     file: Annotated[
         Path,
-        typer.Argument(help=f"A file in one of these formats: {listing(FORMATS)}; or a folder, sent as a zip.", exists=True, readable=True),
+        typer.Argument(
+            help=f"A file in one of these formats: {listing(FORMATS)}, also as .gz or .zst; or a folder, sent as a zip.",
+            exists=True,
+            readable=True,
+        ),
     ],
     *,
     name: Annotated[str | None, typer.Option(help="The dataset's name [default: the file's].")] = None,
     format: Annotated[str | None, typer.Option("--format", help=f"One of {listing(FORMATS)} [default: by the file's ending].")] = None,  # noqa: A002
     schema: Schema = None,
+    mode: Mode = None,
     resumable: Resumable = None,
     as_json: Json = False,
 ) -> None:
     """Upload a file or folder and wait until it has been read. Said again after a break, it goes on where it was."""
     with session(context, as_json=as_json) as here:
-        row = here.client.upload(file, name=name, format=format, schema=_schema(schema), resumable=resumable, progress=not here.json)
+        progress = not here.json
+        row = here.client.upload(file, name=name, format=format, schema=_schema(schema), mode=mode, resumable=resumable, progress=progress)
         here.show(calls.get_dataset(row.id), tables.dataset)
 
 
@@ -66,7 +75,11 @@ def append(
     dataset: Reference,
     file: Annotated[
         Path,
-        typer.Argument(help=f"The new rows: a file in one of these formats: {listing(FORMATS)}; or a folder.", exists=True, readable=True),
+        typer.Argument(
+            help=f"The new rows: a file in one of these formats: {listing(FORMATS)}, also as .gz or .zst; or a folder.",
+            exists=True,
+            readable=True,
+        ),
     ],
     *,
     key: Annotated[
@@ -77,13 +90,16 @@ def append(
     ] = None,
     format: Annotated[str | None, typer.Option("--format", help=f"One of {listing(FORMATS)} [default: by the file's ending].")] = None,  # noqa: A002
     schema: Schema = None,
+    mode: Mode = None,
     resumable: Resumable = None,
     as_json: Json = False,
 ) -> None:
     """Make the next version of a dataset from its rows and a file's, and wait until it has been read."""
     with session(context, as_json=as_json) as here:
         begun, progress = _id(here, dataset), not here.json
-        row = here.client.append(begun, file, key=key, format=format, schema=_schema(schema), resumable=resumable, progress=progress)
+        row = here.client.append(
+            begun, file, key=key, format=format, schema=_schema(schema), mode=mode, resumable=resumable, progress=progress
+        )
         here.show(calls.get_dataset(row.id), tables.dataset)
 
 
@@ -102,6 +118,13 @@ def get_dataset_diff(
     with session(context, as_json=as_json) as here:
         earlier = None if against is None else _id(here, against)
         here.show(calls.get_dataset_diff(_id(here, dataset), against=earlier, key=key, limit=limit, after=after), tables.diff)
+
+
+@app.command("suggestions")
+def get_dataset_suggestions(context: typer.Context, dataset: Reference, *, as_json: Json = False) -> None:
+    """Show what a dataset could be used for, and what deserves a look before."""
+    with session(context, as_json=as_json) as here:
+        here.show(calls.get_dataset_suggestions(_id(here, dataset)), tables.suggestions)
 
 
 @app.command("problems")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -137,10 +138,22 @@ def list_job_metrics(context: typer.Context, job: Id, *, limit: Limit = MAX_LIMI
 
 
 @app.command("report")
-def get_job_report(context: typer.Context, job: Id, *, as_json: Json = False) -> None:
+def get_job_report(
+    context: typer.Context,
+    job: Id,
+    *,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write it there, as one page that a browser opens without a network.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Show what the transfer was worth."""
     with session(context, as_json=as_json) as here:
-        here.show(calls.get_job_report(job), tables.report)
+        if html is None:
+            here.show(calls.get_job_report(job), tables.report)
+            return
+        html.write_text(here.client.get_job_report_page(job), encoding="utf-8")
+        here.say(f"The report is in {html}.")
 
 
 def _wait(handle: JobHandle, timeout: float | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Sequence
 
@@ -12,12 +13,15 @@ from rich.text import Text
 from headstart.specs.backbones import Backbone, Layer
 from headstart.specs.cache import Cache
 from headstart.specs.datasets import Dataset, RowProblem
-from headstart.specs.jobs import Event, Job, LogLine, Metric, Report
+from headstart.specs.jobs import Event, Job, LogLine, Metric
 from headstart.specs.keys import Key, NewKey
 from headstart.specs.models import Model, ModelVersion
 from headstart.specs.pages import Page
-from headstart.specs.predictions import Prediction
+from headstart.specs.predictions import Classification, Output, Prediction, Value
 from headstart.specs.problems import Failure
+from headstart.specs.reports import TRIVIAL, Report, TaskReport
+from headstart.specs.suggestions import Suggestions
+from headstart.specs.verdict import verdict
 from headstart.specs.versions import DatasetDiff
 from headstart.specs.workspaces import Workspace
 
@@ -77,6 +81,7 @@ def dataset(row: Dataset) -> RenderableType:
             ("name", f"{row.name}:{row.version}"),
             ("status", row.status),
             ("rows", row.rows),
+            ("dropped rows", row.dropped_rows),
             ("bytes", row.bytes),
             ("problems", row.problem_count),
             ("parent", None if row.parent is None else f"{row.parent.dataset} ({row.parent.how})"),
@@ -117,6 +122,22 @@ def diff(row: DatasetDiff) -> RenderableType:
 
 def _numbers(rows: Sequence[int]) -> str:
     return ", ".join(str(row) for row in rows)
+
+
+def suggestions(found: Suggestions) -> RenderableType:
+    types = [(each.column, each.type, each.confidence, each.reason) for each in found.types]
+    tasks = [(json.dumps(each.task.model_dump(), ensure_ascii=False), each.confidence, each.reason) for each in found.tasks]
+    columns = [
+        (role, each.column, each.confidence, each.reason)
+        for role, each in (("split", found.split_column), ("group", found.group_column))
+        if each is not None
+    ]
+    parts: list[RenderableType] = [table(("column", "type", "sure", "because"), types), "", table(("task", "sure", "because"), tasks)]
+    if columns:
+        parts += ["", table(("used as", "column", "sure", "because"), columns)]
+    if found.warnings:
+        parts += ["", table(("warning", "column", "message"), [(each.code, each.column, each.message) for each in found.warnings])]
+    return Group(*parts)
 
 
 def problems(page: Page[RowProblem]) -> RenderableType:
@@ -176,15 +197,16 @@ def job(row: Job) -> RenderableType:
             ("attempt", f"{row.attempt} of {row.max_attempts}"),
             ("model", _version(row)),
             ("metrics", None if row.result is None else _metrics(row.result.metrics)),
-            ("majority", None if row.result is None else _majority(row.result.baselines)),
+            ("without", None if row.result is None else _trivial(row.result.baselines)),
             ("seconds", seconds),
             ("error", _failure(row.error)),
         ]
     )
 
 
-def _majority(baselines: dict[str, dict[str, dict[str, float]]]) -> str:
-    return _metrics({task: kinds.get("majority", {}) for task, kinds in baselines.items()})
+def _trivial(baselines: dict[str, dict[str, dict[str, float]]]) -> str:
+    """What is reached by a guess that looks at no input."""
+    return _metrics({f"{task}, {name}": kinds[name] for task, kinds in baselines.items() for name in kinds if name in TRIVIAL})
 
 
 def events(page: Page[Event]) -> RenderableType:
@@ -227,11 +249,20 @@ def report(row: Report) -> RenderableType:
         facts([("job", row.job), ("method", row.method), ("trainable", row.trainable_parameters), ("artifact bytes", row.artifact_bytes)])
     ]
     for name, task in row.tasks.items():
-        scores = [("metrics", _metrics({name: task.metrics})), ("majority", _majority({name: task.baselines}))]
-        classes = [(line.label, line.precision, line.recall, line.f1, line.support) for line in task.per_class]
-        parts += ["", facts([(f"{task.split} rows", task.rows), *scores]), ""]
-        parts.append(table(("class", "precision", "recall", "f1", "support"), classes))
+        parts += ["", Text(f"{name}: {verdict(task)}"), "", _measured(task)]
+        if task.per_class:
+            classes = [(line.label, line.precision, line.recall, line.f1, line.support) for line in task.per_class]
+            parts += ["", table(("class", "precision", "recall", "f1", "support"), classes)]
     return Group(*parts)
+
+
+def _measured(task: TaskReport) -> RenderableType:
+    """Each metric with its interval, beside that of each baseline."""
+    rows = []
+    for metric, value in task.metrics.items():
+        low, high = task.intervals.get(metric, (None, None))
+        rows.append((metric, value, low, high, *(metrics.get(metric) for metrics in task.baselines.values())))
+    return table((f"{task.rows:,} {task.split} rows", "model", "from", "to", *task.baselines), rows)
 
 
 def models(page: Page[Model]) -> RenderableType:
@@ -268,14 +299,20 @@ def prediction(row: Prediction, inputs: Sequence[object]) -> RenderableType:
         (
             text if len(text) <= 60 else text[:59] + "…",
             task,
-            output.label,
-            output.score,
-            ", ".join(f"{s.label} {s.score:.3f}" for s in output.scores),
+            *_answer(output),
         )
         for text, answer in zip((str(value) for value in inputs), row.data, strict=False)
         for task, output in answer.outputs.items()
     ]
-    return table(("input", "task", "label", "score", "scores"), rows)
+    return table(("input", "task", "answer", "score", "scores"), rows)
+
+
+def _answer(output: Output) -> tuple[str, float | None, str]:
+    """The answer, how sure it is, and every score; a number has neither."""
+    if isinstance(output, Value):
+        return f"{output.value:.4g}", None, ""
+    scores = ", ".join(f"{each.label} {each.score:.3f}" for each in output.scores)
+    return (output.label, output.score, scores) if isinstance(output, Classification) else (", ".join(output.labels), None, scores)
 
 
 def keys(page: Page[Key]) -> RenderableType:

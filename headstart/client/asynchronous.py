@@ -16,12 +16,14 @@ from headstart.client.protocol import Retries
 from headstart.specs.backbones import Backbone, Layer
 from headstart.specs.cache import Cache
 from headstart.specs.datasets import Dataset, How, Profile, Row, RowProblem
-from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric, Report
+from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric
 from headstart.specs.keys import Key, NewKey, Scope
 from headstart.specs.models import Model, ModelVersion
 from headstart.specs.pages import Page
 from headstart.specs.plans import Plan
 from headstart.specs.predictions import Prediction
+from headstart.specs.reports import Report
+from headstart.specs.suggestions import Suggestions
 from headstart.specs.uploads import Upload
 from headstart.specs.versions import DatasetDiff
 from headstart.specs.workspaces import Workspace
@@ -71,12 +73,12 @@ class AsyncHeadstart:
         upload: str | None = None,
         format: str | None = None,  # noqa: A002 - the contract's word
         schema: Mapping[str, str] | None = None,
+        mode: str | None = None,
         idempotency_key: str | None = None,
     ) -> Dataset:
-        """Send a file, streamed from disk, or name a finished upload; the dataset is `pending` until a worker has read it."""
-        return await self.connection.send(
-            datasets.create_dataset(file, name=name, upload=upload, format=format, schema=schema, idempotency_key=idempotency_key)
-        )
+        """Send a file, streamed from disk, or name a finished upload; it is `pending` until it was read. `mode`: see `uploading.upload`."""
+        more = {"upload": upload, "format": format, "schema": schema, "mode": mode, "idempotency_key": idempotency_key}
+        return await self.connection.send(datasets.create_dataset(file, name=name, **more))  # type: ignore[arg-type]
 
     async def create_dataset_version(
         self,
@@ -89,11 +91,12 @@ class AsyncHeadstart:
         rows: Sequence[Mapping[str, Any]] | None = None,
         format: str | None = None,  # noqa: A002
         schema: Mapping[str, str] | None = None,
+        mode: str | None = None,
         idempotency_key: str | None = None,
     ) -> Dataset:
         """The next version of a dataset: its rows and those of a file, a finished upload or `rows`, added or in place of others by `key`."""
-        more = {"key": key, "upload": upload, "rows": rows, "format": format, "schema": schema, "idempotency_key": idempotency_key}
-        return await self.connection.send(datasets.create_dataset_version(dataset, file, how=how, **more))  # type: ignore[arg-type]
+        more = {"key": key, "upload": upload, "rows": rows, "format": format, "schema": schema, "mode": mode}
+        return await self.connection.send(datasets.create_dataset_version(dataset, file, how=how, idempotency_key=idempotency_key, **more))  # type: ignore[arg-type]
 
     async def get_dataset_diff(
         self, dataset: str, *, against: str | None = None, key: str | None = None, limit: int | None = None, after: str | None = None
@@ -112,6 +115,10 @@ class AsyncHeadstart:
 
     async def get_dataset_profile(self, dataset: str) -> Profile:
         return await self.connection.send(datasets.get_dataset_profile(dataset))
+
+    async def get_dataset_suggestions(self, dataset: str) -> Suggestions:
+        """What the dataset could be used for; `tasks[0].task` goes into a job's spec as it is."""
+        return await self.connection.send(datasets.get_dataset_suggestions(dataset))
 
     async def list_dataset_problems(self, dataset: str, *, limit: int | None = None, after: str | None = None) -> Page[RowProblem]:
         return await self.connection.send(datasets.list_dataset_problems(dataset, limit=limit, after=after))
@@ -195,6 +202,10 @@ class AsyncHeadstart:
 
     async def get_job_report(self, job: str) -> Report:
         return await self.connection.send(jobs.get_job_report(job))
+
+    async def get_job_report_page(self, job: str) -> str:
+        """The report as one file of HTML that needs nothing else."""
+        return await self.connection.send(jobs.get_job_report_page(job))
 
     def follow_job_events(self, job: str, *, after: int | None = None) -> AsyncIterator[Event]:
         """Events as they happen, until the job has ended; a connection that breaks off is taken up again where it was."""

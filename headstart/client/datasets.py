@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from headstart.client.protocol import Call, answer, body, fresh_key, multipart, nothing, query, route
+from headstart.client.protocol import Call, answer, body, fresh_key, multipart, nothing, query, route, stated
 from headstart.specs.datasets import Dataset, How, Profile, Row, RowProblem
 from headstart.specs.pages import Page
+from headstart.specs.suggestions import Suggestions
 from headstart.specs.versions import DatasetDiff
 
 
@@ -19,9 +20,10 @@ def create_dataset(
     upload: str | None = None,
     format: str | None = None,  # noqa: A002 - the contract's word
     schema: Mapping[str, str] | None = None,
+    mode: str | None = None,
     idempotency_key: str | None = None,
 ) -> Call[Dataset]:
-    more = {} if format is None else {"format": format}
+    more = stated(format=format, mode=mode)
     key = fresh_key(idempotency_key)
     if upload is not None:
         content = body({"name": name, "upload": upload} | more | ({} if schema is None else {"schema": dict(schema)}))
@@ -39,14 +41,16 @@ def create_dataset_version(
     rows: Sequence[Mapping[str, Any]] | None = None,
     format: str | None = None,  # noqa: A002
     schema: Mapping[str, str] | None = None,
+    mode: str | None = None,
     idempotency_key: str | None = None,
 ) -> Call[Dataset]:
-    more = {name: value for name, value in {"key": key, "format": format}.items() if value is not None}
+    more, mode_only = stated(key=key, format=format), stated(mode=mode)
     path, repeat = route("datasets", dataset, "versions"), fresh_key(idempotency_key)
     if upload is None and rows is None:
-        return Call("POST", path, answer(Dataset), upload=multipart(file, {"how": how} | more, schema), idempotency_key=repeat)
-    given = more | ({"rows": [dict(row) for row in rows]} if rows is not None else {}) | ({"upload": upload} if upload is not None else {})
-    content = body({how: given} | ({} if schema is None else {"schema": dict(schema)}))
+        fields = {"how": how} | more | mode_only
+        return Call("POST", path, answer(Dataset), upload=multipart(file, fields, schema), idempotency_key=repeat)
+    given = more | ({"rows": [dict(row) for row in rows]} if rows is not None else {}) | stated(upload=upload)
+    content = body({how: given} | mode_only | ({} if schema is None else {"schema": dict(schema)}))
     return Call("POST", path, answer(Dataset), content=content, idempotency_key=repeat)
 
 
@@ -71,6 +75,10 @@ def list_dataset_rows(dataset: str, *, limit: int | None = None, after: str | No
 
 def get_dataset_profile(dataset: str) -> Call[Profile]:
     return Call("GET", route("datasets", dataset, "profile"), answer(Profile))
+
+
+def get_dataset_suggestions(dataset: str) -> Call[Suggestions]:
+    return Call("GET", route("datasets", dataset, "suggestions"), answer(Suggestions))
 
 
 def list_dataset_problems(dataset: str, *, limit: int | None = None, after: str | None = None) -> Call[Page[RowProblem]]:

@@ -1,4 +1,4 @@
-"""A folder of images or recordings on its way: zipped into a temporary file as it is sent."""
+"""A folder of images, recordings or tables on its way: zipped into a temporary file as it is sent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def zipped(folder: Path) -> Iterator[IO[bytes]]:
     """
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _is_hidden(path.relative_to(folder))]
     if not files:
-        raise BadInput("invalid_field", f"The folder {quote(folder.name)} has no files.", "Folders are class/file or train/class/file.")
+        raise BadInput(
+            "invalid_field", f"The folder {quote(folder.name)} has no files.", "Folders are class/file, train/class/file, or hold tables."
+        )
     with tempfile.TemporaryFile() as archive:
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, strict_timestamps=False) as writer:
             for path in files:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from headstart.client.protocol import Call, answer, body, fresh_key, query, route
-from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric, Report
+from headstart.client.protocol import Call, answer, body, fresh_key, query, route, text
+from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric
 from headstart.specs.pages import Page
 from headstart.specs.plans import Plan
+from headstart.specs.reports import Report
 
 
 def create_plan(spec: JobSpec | Mapping[str, Any]) -> Call[Plan]:
@@ -45,3 +46,7 @@ def list_job_metrics(job: str, *, limit: int | None = None, after: int | str | N
 
 def get_job_report(job: str) -> Call[Report]:
     return Call("GET", route("jobs", job, "report"), answer(Report))
+
+
+def get_job_report_page(job: str) -> Call[str]:
+    return Call("GET", route("jobs", job, "report"), text, query(format="html"), headers={"Accept": "text/html"})

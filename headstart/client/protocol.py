@@ -135,6 +135,11 @@ def nothing(_content: bytes) -> None:
     """The parser for an answer without a body (204)."""
 
 
+def text(content: bytes) -> str:
+    """The parser for a page."""
+    return content.decode()
+
+
 def mapping(content: bytes) -> dict[str, Any]:
     """The parser for an object whose keys are the server's own affair."""
     value = json.loads(content)
@@ -156,6 +161,11 @@ def route(*parts: str) -> str:
         return "/v1/" + "/".join(percent(part, safe="@:") for part in parts)
     except UnicodeEncodeError:
         raise BadInput("invalid_field", "An id or name holds characters that cannot be sent.") from None
+
+
+def stated(**fields: str | None) -> dict[str, str]:
+    """The fields of a body that are not left out."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def query(**params: str | int | None) -> dict[str, str]:

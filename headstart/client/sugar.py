@@ -14,9 +14,10 @@ from headstart.errors import BadInput, Conflict, EngineFault, Fault, HeadstartEr
 from headstart.specs.backbones import Backbone
 from headstart.specs.datasets import MEDIA_TYPES, Dataset
 from headstart.specs.fields import NAME_PATTERN
-from headstart.specs.jobs import Event, Job, JobStatus, LogLine, Report
+from headstart.specs.jobs import Event, Job, JobStatus, LogLine
 from headstart.specs.pages import MAX_LIMIT, Page
 from headstart.specs.predictions import MAX_INPUTS, Prediction, Usage
+from headstart.specs.reports import Report
 
 if TYPE_CHECKING:
     from headstart.client.sync import Headstart
@@ -287,6 +288,10 @@ class JobHandle:
 
     def report(self) -> Report:
         return self.client.get_job_report(self.id)
+
+    def report_page(self) -> str:
+        """The report as one file of HTML that needs nothing else."""
+        return self.client.get_job_report_page(self.id)
 
     def model(self) -> ModelHandle:
         """The model version this job made; waits for it, without a display, if need be."""

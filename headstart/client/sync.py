@@ -16,12 +16,14 @@ from headstart.client.protocol import Retries
 from headstart.specs.backbones import Backbone, Layer
 from headstart.specs.cache import Cache
 from headstart.specs.datasets import Dataset, How, Profile, Row, RowProblem
-from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric, Report
+from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric
 from headstart.specs.keys import Key, NewKey, Scope
 from headstart.specs.models import Model, ModelVersion
 from headstart.specs.pages import MAX_LIMIT, Page
 from headstart.specs.plans import Plan
 from headstart.specs.predictions import Prediction
+from headstart.specs.reports import Report
+from headstart.specs.suggestions import Suggestions
 from headstart.specs.uploads import Upload
 from headstart.specs.versions import DatasetDiff
 from headstart.specs.workspaces import Workspace
@@ -85,12 +87,12 @@ class Headstart:
         upload: str | None = None,
         format: str | None = None,  # noqa: A002 - the contract's word
         schema: Mapping[str, str] | None = None,
+        mode: str | None = None,
         idempotency_key: str | None = None,
     ) -> Dataset:
-        """Send a file, streamed from disk, or name a finished upload; the dataset is `pending` until a worker has read it."""
-        return self.connection.send(
-            datasets.create_dataset(file, name=name, upload=upload, format=format, schema=schema, idempotency_key=idempotency_key)
-        )
+        """Send a file, streamed from disk, or name a finished upload; it is `pending` until it was read. `mode`: see `uploading.upload`."""
+        more = {"upload": upload, "format": format, "schema": schema, "mode": mode, "idempotency_key": idempotency_key}
+        return self.connection.send(datasets.create_dataset(file, name=name, **more))  # type: ignore[arg-type]
 
     def create_dataset_version(
         self,
@@ -103,11 +105,12 @@ class Headstart:
         rows: Sequence[Mapping[str, Any]] | None = None,
         format: str | None = None,  # noqa: A002
         schema: Mapping[str, str] | None = None,
+        mode: str | None = None,
         idempotency_key: str | None = None,
     ) -> Dataset:
         """The next version of a dataset: its rows and those of a file, a finished upload or `rows`, added or in place of others by `key`."""
-        more = {"key": key, "upload": upload, "rows": rows, "format": format, "schema": schema, "idempotency_key": idempotency_key}
-        return self.connection.send(datasets.create_dataset_version(dataset, file, how=how, **more))  # type: ignore[arg-type]
+        more = {"key": key, "upload": upload, "rows": rows, "format": format, "schema": schema, "mode": mode}
+        return self.connection.send(datasets.create_dataset_version(dataset, file, how=how, idempotency_key=idempotency_key, **more))  # type: ignore[arg-type]
 
     def get_dataset_diff(
         self, dataset: str, *, against: str | None = None, key: str | None = None, limit: int | None = None, after: str | None = None
@@ -126,6 +129,10 @@ class Headstart:
 
     def get_dataset_profile(self, dataset: str) -> Profile:
         return self.connection.send(datasets.get_dataset_profile(dataset))
+
+    def get_dataset_suggestions(self, dataset: str) -> Suggestions:
+        """What the dataset could be used for; `tasks[0].task` goes into a job's spec as it is."""
+        return self.connection.send(datasets.get_dataset_suggestions(dataset))
 
     def list_dataset_problems(self, dataset: str, *, limit: int | None = None, after: str | None = None) -> Page[RowProblem]:
         return self.connection.send(datasets.list_dataset_problems(dataset, limit=limit, after=after))
@@ -153,10 +160,7 @@ class Headstart:
 
     def send_file(self, file: str | Path | BinaryIO, *, tell: sending.Told | None = None) -> Upload:
         """Send a file in pieces, on from where an earlier try was broken off; `tell` hears the bytes that are there, and all there will be."""
-        with sending.opened(file) as opened:
-            source = sending.described(opened, Path(str(getattr(opened, "name", "upload"))).name)
-            steps = sending.sent(source, self.connection.retries, self.connection.surroundings.jitter, tell or sending.quietly)
-            return self.connection.run(steps)
+        return uploading.send_file(self, file, tell or sending.quietly)
 
     # backbones
 
@@ -207,6 +211,10 @@ class Headstart:
 
     def get_job_report(self, job: str) -> Report:
         return self.connection.send(jobs.get_job_report(job))
+
+    def get_job_report_page(self, job: str) -> str:
+        """The report as one file of HTML that needs nothing else."""
+        return self.connection.send(jobs.get_job_report_page(job))
 
     def follow_job_events(self, job: str, *, after: int | None = None) -> Iterator[Event]:
         """Events as they happen, until the job has ended; a connection that breaks off is taken up again where it was."""
@@ -303,13 +311,14 @@ class Headstart:
         name: str | None = None,
         format: str | None = None,  # noqa: A002 - the contract's word
         schema: Mapping[str, str] | None = None,
+        mode: str | None = None,
         resumable: bool | None = None,
         progress: bool = True,
         timeout: float | None = None,
     ) -> Dataset:
         """Send a file, a folder or rows, and wait until the dataset is ready. See `uploading.upload` and `uploading.Ways`."""
         ways = uploading.Ways(resumable, progress, timeout)
-        return uploading.upload(self, source, name=name, format=format, schema=schema, ways=ways)
+        return uploading.upload(self, source, name=name, format=format, schema=schema, mode=mode, ways=ways)
 
     def append(
         self,
@@ -319,13 +328,14 @@ class Headstart:
         key: str | None = None,
         format: str | None = None,  # noqa: A002
         schema: Mapping[str, str] | None = None,
+        mode: str | None = None,
         resumable: bool | None = None,
         progress: bool = True,
         timeout: float | None = None,
     ) -> Dataset:
         """Send more rows, or with `key` rows in place of others, and wait until the next version is ready. See `uploading.append`."""
         ways, begun = uploading.Ways(resumable, progress, timeout), dataset.id if isinstance(dataset, Dataset) else dataset
-        return uploading.append(self, begun, source, key=key, format=format, schema=schema, ways=ways)
+        return uploading.append(self, begun, source, key=key, format=format, schema=schema, mode=mode, ways=ways)
 
     def find_dataset(self, reference: str) -> Dataset | None:
         """By id, `name` or `name:2`; the newest ready one before any other."""

@@ -15,7 +15,8 @@ from headstart.client.folders import zipped
 from headstart.client.progress import watch_upload
 from headstart.client.sugar import name_of, ready
 from headstart.errors import BadInput, Fault
-from headstart.specs.datasets import ENDINGS, Dataset, How
+from headstart.specs.datasets import Dataset, How, format_of, plain_stem
+from headstart.specs.uploads import Upload
 
 if TYPE_CHECKING:
     from headstart.client.sync import Headstart
@@ -41,6 +42,13 @@ class Ways:
     timeout: float | None
 
 
+def send_file(client: Headstart, file: str | Path | BinaryIO, tell: sending.Told) -> Upload:
+    """Send a file in pieces; nothing is made of it yet."""
+    with sending.opened(file) as opened:
+        source = sending.described(opened, Path(str(getattr(opened, "name", "upload"))).name)
+        return client.connection.run(sending.sent(source, client.connection.retries, client.connection.surroundings.jitter, tell))
+
+
 def upload(
     client: Headstart,
     source: Given,
@@ -48,16 +56,19 @@ def upload(
     name: str | None,
     format: str | None,  # noqa: A002 - the contract's word
     schema: Mapping[str, str] | None,
+    mode: str | None,
     ways: Ways,
 ) -> Dataset:
     """Send a file, a folder or rows and wait until the dataset is ready.
 
     Args:
         client: where to.
-        source: path of a file, or of a folder of images or recordings, which is sent as a zip; or rows as dictionaries, which are sent as JSONL.
+        source: path of a file, or of a folder of images, recordings or tables, which is sent as a zip; or rows as dictionaries, which are
+            sent as JSONL.
         name: the dataset's name; None: the file's, in lower case. Rows need one.
         format: one of `headstart.specs.datasets.FORMATS`; None: by the file's ending.
         schema: column types that are stated, not guessed: `{"label": "category"}`.
+        mode: `strict`, the default, refuses a file with a bad row; `lenient` drops such rows and counts them in `dropped_rows`.
 
     Raises:
         BadInput: the file was read and found unusable; `faults` name the first rows.
@@ -67,10 +78,10 @@ def upload(
     with _opened(source, format) as (file, filename, kind):
         if _in_pieces(file, ways):
             arrived, whole = _send(client, file, filename, ways)
-            created = client.create_dataset(name=name, upload=arrived, format=kind, schema=schema)
+            created = client.create_dataset(name=name, upload=arrived, format=kind, schema=schema, mode=mode)
             _check(client, whole, created)
         else:
-            created = client.create_dataset(cast("BinaryIO", file), name=name, format=kind, schema=schema)
+            created = client.create_dataset(cast("BinaryIO", file), name=name, format=kind, schema=schema, mode=mode)
     return ready(client, created, client.get_dataset, ways.timeout)
 
 
@@ -82,6 +93,7 @@ def append(
     key: str | None,
     format: str | None,  # noqa: A002 - the contract's word
     schema: Mapping[str, str] | None,
+    mode: str | None,
     ways: Ways,
 ) -> Dataset:
     """Send more rows for a dataset and wait until its next version is ready.
@@ -93,6 +105,7 @@ def append(
         key: a column: a row with the value of an old one replaces it, and columns that it lacks stay as they were; None: all are added.
         format: as for `upload`.
         schema: column types that change.
+        mode: what a bad row of `source` does, as for `upload`; old rows are never dropped.
 
     Raises:
         BadInput: the rows do not fit the dataset; `faults` name the first, by their numbers in `source`.
@@ -102,10 +115,12 @@ def append(
     with _opened(source, format) as (file, filename, kind):
         if _in_pieces(file, ways):
             arrived, whole = _send(client, file, filename, ways)
-            created = client.create_dataset_version(dataset, how=how, key=key, upload=arrived, format=kind, schema=schema)
+            created = client.create_dataset_version(dataset, how=how, key=key, upload=arrived, format=kind, schema=schema, mode=mode)
             _check(client, whole, created)
         else:
-            created = client.create_dataset_version(dataset, cast("BinaryIO", file), how=how, key=key, format=kind, schema=schema)
+            created = client.create_dataset_version(
+                dataset, cast("BinaryIO", file), how=how, key=key, format=kind, schema=schema, mode=mode
+            )
     return ready(client, created, client.get_dataset, ways.timeout)
 
 
@@ -113,7 +128,7 @@ def _name_for(source: Given) -> str:
     if not isinstance(source, str | Path):
         raise BadInput("invalid_field", "Rows need a name.", 'Give one: upload(rows, name="reviews").')
     path = Path(source)
-    return name_of(path.resolve().name if path.is_dir() else path.stem)
+    return name_of(path.resolve().name if path.is_dir() else plain_stem(path.name))
 
 
 @contextmanager
@@ -128,7 +143,7 @@ def _opened(source: Given, format_: str | None) -> Iterator[tuple[IO[bytes], str
             yield archive, f"{path.resolve().name}.zip", "zip"
     else:
         with open(path, "rb") as file:
-            yield file, path.name, format_ or ENDINGS.get(path.suffix.lower())
+            yield file, path.name, format_ or format_of(path.name)
 
 
 def _write_rows(rows: Iterable[Mapping[str, Any]], file: IO[bytes]) -> None:

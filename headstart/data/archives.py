@@ -63,6 +63,25 @@ class Archive:
             raise BadInput("archive_corrupt", "The archive gives another size for it than it has.")
         return content
 
+    def copy(self, name: str, target: BinaryIO) -> None:
+        """Write the bytes of a member to `target`, as they come.
+
+        Raises:
+            BadInput: `archive_corrupt`.
+        """
+        info = self.members[name]
+        copied = 0
+        try:
+            with self._zip.open(info) as stream:
+                for chunk in _chunks(stream, info.file_size):
+                    copied += target.write(chunk)
+        except _FAULTS as error:
+            if _is_of_the_machine(error):
+                raise
+            raise BadInput("archive_corrupt", "It is damaged in the archive, or not all of it is there.") from None
+        if copied != info.file_size:
+            raise BadInput("archive_corrupt", "The archive gives another size for it than it has.")
+
 
 def _is_of_the_machine(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}  # EINVAL: a place before the beginning was looked for

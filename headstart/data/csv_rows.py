@@ -23,7 +23,7 @@ from headstart.data.problems import InvalidDataset, Problems
 def csv_batches(file: BinaryIO, limits: ReadLimits, problems: Problems, delimiter: str = ",") -> Generator[Batch, None, None]:
     """The rows of a CSV file with a header; of a TSV file with `delimiter` a tab.
 
-    A row of the wrong width goes to `problems`; after the first such row the rest is only looked through for more.
+    A row of the wrong width goes to `problems` and is left out; once they refuse the file, the rest is only looked through for more.
 
     Raises:
         InvalidDataset: the bytes, the header or the quoting make further reading senseless.
@@ -137,17 +137,21 @@ def _batches(records: Iterator[list[str]], lines: _Lines, limits: ReadLimits, pr
     names = _header(records, limits, problems)
     most, mark = rows_per_batch(len(names)), lines.chars + MAX_CHARS
     rows: list[list[str]] = []
-    first = 1
+    numbers: list[int] = []
+    none = True
     for row in _whole_rows(records, len(names), lines, limits, problems):
         rows.append(row)
+        numbers.append(lines.row - 1)
         if len(rows) >= most or lines.chars >= mark:
-            yield _batch(names, rows, first)
-            first += len(rows)
-            rows, mark = [], lines.chars + MAX_CHARS
+            yield _batch(names, rows, numbers)
+            none = False
+            rows, numbers, mark = [], [], lines.chars + MAX_CHARS
     if rows:
-        yield _batch(names, rows, first)
-    elif first == 1 and not problems.count:
-        raise problems.refusal("no_rows", "The file has a header and no rows.")
+        yield _batch(names, rows, numbers)
+    elif none and not problems.refusing:
+        raise problems.refusal(
+            "no_rows", "The file has a header and no good row." if problems.dropped else "The file has a header and no rows."
+        )
 
 
 def _header(records: Iterator[list[str]], limits: ReadLimits, problems: Problems) -> list[str]:
@@ -161,26 +165,23 @@ def _header(records: Iterator[list[str]], limits: ReadLimits, problems: Problems
 
 
 def _whole_rows(records: Iterator[list[str]], width: int, lines: _Lines, limits: ReadLimits, problems: Problems) -> Iterator[list[str]]:
-    """The rows up to the first that is ragged; blank lines count as ragged only when a row follows them."""
+    """The rows that are not ragged; blank lines count as ragged only when a row follows them."""
     lines.row = 1
     blank_from = 0
-    whole = True
     for record in records:
         row, lines.row = lines.row, lines.row + 1
         if not record:
             blank_from = blank_from or row
             continue
         if blank_from:
-            whole = False
             for blank in range(blank_from, row):
-                problems.add("ragged_row", f"Row {blank} is a blank line.", blank)
+                problems.skip("ragged_row", f"Row {blank} is a blank line.", blank)
             blank_from = 0
         if row > limits.max_rows:
             raise problems.refusal("too_many_rows", f"The file has more than {limits.max_rows:,} rows.")
         if len(record) != width:
-            whole = False
-            problems.add("ragged_row", f"Row {row} has {_fields(len(record))}; the header has {width}.", row)
-        elif whole:
+            problems.skip("ragged_row", f"Row {row} has {_fields(len(record))}; the header has {width}.", row)
+        elif not problems.refusing:
             yield record
 
 
@@ -188,5 +189,5 @@ def _fields(count: int) -> str:
     return "1 field" if count == 1 else f"{count:,} fields"
 
 
-def _batch(names: list[str], rows: list[list[str]], first: int) -> Batch:
-    return Batch(names, [[filled(text) for text in column] for column in zip(*rows, strict=True)], first)
+def _batch(names: list[str], rows: list[list[str]], numbers: list[int]) -> Batch:
+    return Batch(names, [[filled(text) for text in column] for column in zip(*rows, strict=True)], numbers)

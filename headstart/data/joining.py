@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import cast
 
 from headstart.data.batches import Batch, Cells, rows_per_batch
+from headstart.data.checks import Checks, check_lengths
 from headstart.data.limits import ReadLimits
 from headstart.data.media import MediaColumn
 from headstart.data.problems import InvalidDataset, Problems
-from headstart.data.profile import ColumnCounter
 from headstart.data.table import TableReader
 from headstart.errors import closest, listing, quote
 from headstart.specs.datasets import ColumnType, How
@@ -60,7 +60,7 @@ def joined(
         batches = chain([first], new)
         ordered = _appended(batches, table) if parent.key is None else _replaced(batches, table, parent.key, types, limits, problems)
         for batch in ordered:
-            rows += len(batch.columns[0])
+            rows += len(batch.rows)
             if rows > limits.max_rows:
                 raise problems.refusal("too_many_rows", f"The dataset would have more than {limits.max_rows:,} rows.")
             yield batch
@@ -82,7 +82,7 @@ def _appended(new: Iterator[Batch], table: TableReader) -> Iterator[Batch]:
     yield from table.batches()
     for batch in new:
         cells = dict(zip(batch.names, batch.columns, strict=True))
-        lacking = [None] * len(batch.columns[0])
+        lacking = [None] * len(batch.rows)
         yield replace(batch, names=table.names, columns=[cells.get(name, lacking) for name in table.names])
 
 
@@ -90,26 +90,68 @@ def _replaced(
     new: Iterator[Batch], table: TableReader, key: str, types: Mapping[str, ColumnType], limits: ReadLimits, problems: Problems
 ) -> Iterator[Batch]:
     gathered = _gather(new, key, types, limits, problems)
-    if problems.count:
+    if problems.refusing:
         return
-    left = dict.fromkeys(gathered.rows)
+    checks = Checks([name for name in table.names if name not in table.media], types)
+    left = dict.fromkeys(gathered.places)
     for batch in table.batches():
         keys = cast("Sequence[str | None]", batch.columns[table.names.index(key)])
         found = [(at, normal_label(value)) for at, value in enumerate(keys) if value is not None]
-        hits = [(at, gathered.rows[value]) for at, value in found if value in gathered.rows]
+        hits = [(at, gathered.places[value]) for at, value in found if value in gathered.places]
         for _, value in found:
             left.pop(value, None)
-        yield gathered.laid_over(batch, hits) if hits else batch
-    yield from gathered.batches([gathered.rows[value] for value in left], table)
+        yield gathered.laid_over(batch, gathered.good(batch, hits, checks, problems)) if hits else batch
+    yield from gathered.batches([gathered.places[value] for value in left], table)
 
 
 @dataclass(slots=True)
 class _Gathered:
-    """Rows that replace others: cells by column, in the order of the file; `rows` tells where each key is."""
+    """Rows that replace others, in the order of the file.
 
-    rows: dict[str, int] = field(default_factory=dict)
+    Attributes:
+        places: of the row with each key, in what follows.
+        numbers: of the rows in their file.
+        cells: by column.
+        words: for its files, by column.
+        looked_at: whether a row is good where it replaces another; it is asked once.
+    """
+
+    places: dict[str, int] = field(default_factory=dict)
+    numbers: list[int] = field(default_factory=list)
     cells: dict[str, list[str | bytes | None]] = field(default_factory=dict)
     words: dict[str, list[str | None]] = field(default_factory=dict)
+    looked_at: dict[int, bool] = field(default_factory=dict)
+
+    def add(self, batch: Batch, key: str) -> None:
+        keys = cast("Sequence[str | None]", batch.columns[batch.names.index(key)])
+        for place, cell in enumerate(keys, len(self.numbers)):
+            if cell is not None:
+                self.places.setdefault(normal_label(cell), place)
+        self.numbers += batch.rows
+        for name, cells in zip(batch.names, batch.columns, strict=True):
+            self.cells.setdefault(name, []).extend(cells)
+        for name, words in batch.words.items():
+            self.words.setdefault(name, []).extend(words)
+
+    def good(self, batch: Batch, hits: Sequence[tuple[int, int]], checks: Checks, problems: Problems) -> list[tuple[int, int]]:
+        """Those hits (place in a batch of the parent, place here) whose row is what the schema says, with the cells that it keeps.
+
+        None once the file is refused, so that nothing is told again of what was laid.
+        """
+        fresh = {here: at for at, here in reversed(hits) if here not in self.looked_at}
+        if fresh:
+            merged = replace(self._over(batch, [(at, here) for here, at in fresh.items()]), rows=[self.numbers[here] for here in fresh])
+            checks.look(merged, problems)
+            if problems.refusing:
+                return []
+            kept = problems.good(merged.rows)
+            for place, here in enumerate(fresh):
+                self.looked_at[here] = kept is None or place in kept
+        return [(at, here) for at, here in hits if self.looked_at[here]]
+
+    def _over(self, batch: Batch, hits: Sequence[tuple[int, int]]) -> Batch:
+        """The rows that are hit alone, each with what replaces it."""
+        return self.laid_over(batch.picked([at for at, _ in hits]), [(place, here) for place, (_, here) in enumerate(hits)])
 
     def laid_over(self, batch: Batch, hits: Sequence[tuple[int, int]]) -> Batch:
         """A batch of the parent with some rows replaced: (place in the batch, place here)."""
@@ -121,7 +163,7 @@ class _Gathered:
                 column[at] = cells[here]
                 if name in words:
                     words[name][at] = self.words[name][here]
-        return replace(batch, columns=cast("Sequence[Cells]", columns), words=words)
+        return replace(batch, columns=cast("Sequence[Cells]", columns), words=words, fresh=len(hits))
 
     def batches(self, places: Sequence[int], table: TableReader) -> Iterator[Batch]:
         """These rows, with the parent's columns."""
@@ -130,49 +172,54 @@ class _Gathered:
             chosen = places[start : start + step]
             columns = [[self.cells[name][at] for at in chosen] if name in self.cells else [None] * len(chosen) for name in table.names]
             words = {name: [self.words[name][at] for at in chosen] if name in self.words else [None] * len(chosen) for name in table.media}
-            yield Batch(table.names, cast("Sequence[Cells]", columns), chosen[0] + 1, words=words)
+            yield Batch(table.names, cast("Sequence[Cells]", columns), [self.numbers[at] for at in chosen], words=words)
 
 
 def _gather(new: Iterator[Batch], key: str, types: Mapping[str, ColumnType], limits: ReadLimits, problems: Problems) -> _Gathered:
-    gathered, held, checks = _Gathered(), 0, {}
-    for batch in new:
-        if key not in batch.names:
+    gathered, held = _Gathered(), 0
+    for sent in new:
+        if key not in sent.names:
             raise problems.refusal("column_not_found", f"The file has no column {quote(key)}, by which rows are replaced.", column=key)
-        _note_keys(batch, key, gathered, problems)
-        for name, cells in zip(batch.names, batch.columns, strict=True):
-            if name not in checks:
-                checks[name] = _check_of(name, types.get(name), limits)
-            check = checks[name]
-            contents: Sequence[str | bytes | None] = cells
-            if isinstance(check, MediaColumn):  # opened here, once, while the row's number in its file is known
-                contents, described = check.add(cells, batch, problems)
-                gathered.words.setdefault(name, []).extend(described)
-            elif check is not None:
-                check.add(cast("Sequence[str | None]", cells), batch.first_row, problems)
-            gathered.cells.setdefault(name, []).extend(contents)
-            held += sum(CELL_BYTES + (len(cell) if cell is not None else 0) for cell in contents)
+        batch = _opened(sent, types, limits, problems)
+        _check_keys(batch, key, gathered, problems)
+        kept = problems.good(batch.rows)
+        batch = batch if kept is None else batch.picked(kept)
+        gathered.add(batch, key)
+        held += sum(CELL_BYTES + (len(cell) if cell is not None else 0) for cells in batch.columns for cell in cells)
         if held > limits.max_replacing_bytes:
             raise _too_much(limits, problems)
     return gathered
 
 
-def _check_of(name: str, kind: ColumnType | None, limits: ReadLimits) -> ColumnCounter | MediaColumn | None:
-    """What finds the cells that a column of this type cannot have."""
-    if kind in ("image", "audio"):
-        return MediaColumn(name, kind, limits, hashes=1)
-    return ColumnCounter(name, kind, keep=1, hashes=1) if kind == "number" else None
+def _opened(batch: Batch, types: Mapping[str, ColumnType], limits: ReadLimits, problems: Problems) -> Batch:
+    """A batch whose files were opened, once, while the row's number in its file is known; its texts are not too long."""
+    columns, words, texts = list(batch.columns), dict(batch.words), []
+    for at, (name, cells) in enumerate(zip(batch.names, batch.columns, strict=True)):
+        kind = types.get(name)
+        if kind in ("image", "audio"):
+            seen = MediaColumn(name, kind, limits, hashes=1, repeats=1).open(cells, batch, problems)
+            columns[at] = [None if each is None else each.content for each in seen]
+            words[name] = [None if each is None else each.words for each in seen]
+        else:
+            texts.append(name)
+    check_lengths(batch, texts, limits, problems)
+    return replace(batch, columns=columns, words=words)
 
 
-def _note_keys(batch: Batch, key: str, gathered: _Gathered, problems: Problems) -> None:
+def _check_keys(batch: Batch, key: str, gathered: _Gathered, problems: Problems) -> None:
+    """A row that is bad already has no key: a good one after it may have the same."""
     keys = cast("Sequence[str | None]", batch.columns[batch.names.index(key)])
-    for row, cell in enumerate(keys, batch.first_row):
+    seen: set[str] = set()
+    for row, cell in zip(batch.rows, keys, strict=True):
+        if problems.is_bad(row):
+            continue
         value = None if cell is None else normal_label(cell)
         if value is None:
             problems.add("missing_key", f"Row {row} has nothing in the column {quote(key)}, by which rows are replaced.", row, key)
-        elif value in gathered.rows:
+        elif value in gathered.places or value in seen:
             problems.add("duplicate_key", f"Row {row} has {quote(value)} in the column {quote(key)}, like a row before it.", row, key)
         else:
-            gathered.rows[value] = row - 1
+            seen.add(value)
 
 
 def _too_much(limits: ReadLimits, problems: Problems) -> InvalidDataset:

@@ -48,7 +48,7 @@ class _Number(str):
 def jsonl_batches(file: BinaryIO, limits: ReadLimits, problems: Problems, columns: Sequence[str] = ()) -> Generator[Batch, None, None]:
     """The rows of a JSON Lines file; its columns are the keys of all rows in the order they are first seen, after `columns`.
 
-    A line that is no JSON object goes to `problems`; after the first such line the rest is only looked through for more.
+    A line that is no JSON object goes to `problems` and is left out; once they refuse the file, the rest is only looked through for more.
 
     Raises:
         InvalidDataset: the bytes make further reading senseless.
@@ -58,34 +58,40 @@ def jsonl_batches(file: BinaryIO, limits: ReadLimits, problems: Problems, column
     known = dict.fromkeys(columns)
     names: list[str] = []  # of the batches that went out
     rows: list[dict[str, str | None]] = []
-    first, mark = 1, MAX_CHARS
-    for row in _rows(file, limits, problems, known):
+    numbers: list[int] = []
+    mark = MAX_CHARS
+    for number, row in _rows(file, limits, problems, known):
         if names and len(known) > len(names):
-            rows = []
+            rows, numbers = [], []
             continue
         rows.append(row)
+        numbers.append(number)
         mark -= sum(len(cell) for cell in row.values() if cell)
         if len(rows) >= rows_per_batch(len(known)) or mark <= 0:
             names = list(known)
-            yield _batch(names, rows, first)
-            first += len(rows)
-            rows, mark = [], MAX_CHARS
-    if names and len(known) > len(names) and not problems.count:
+            yield _batch(names, rows, numbers)
+            rows, numbers, mark = [], [], MAX_CHARS
+    if names and len(known) > len(names) and not problems.refusing:
         raise LateColumnsError(list(known))
     if rows and known:
-        yield _batch(list(known), rows, first)
-    elif not names and not problems.count:
-        raise problems.refusal("no_rows", "No row of the file has a key." if rows else "The file is empty.")
+        yield _batch(list(known), rows, numbers)
+    elif not names and not problems.refusing:
+        raise problems.refusal("no_rows", _nothing(rows, problems))
 
 
-def _batch(names: list[str], rows: list[dict[str, str | None]], first: int) -> Batch:
-    return Batch(names, [[row.get(name) for row in rows] for name in names], first)
+def _nothing(rows: Sequence[object], problems: Problems) -> str:
+    if rows:
+        return "No row of the file has a key."
+    return "The file has no good row." if problems.dropped else "The file is empty."
 
 
-def _rows(file: BinaryIO, limits: ReadLimits, problems: Problems, known: dict[str, None]) -> Iterator[dict[str, str | None]]:
-    """Cells by key, up to the first line that is no row; `known` grows by the keys that are seen."""
+def _batch(names: list[str], rows: list[dict[str, str | None]], numbers: list[int]) -> Batch:
+    return Batch(names, [[row.get(name) for row in rows] for name in names], numbers)
+
+
+def _rows(file: BinaryIO, limits: ReadLimits, problems: Problems, known: dict[str, None]) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """The number of each good row and its cells by key; `known` grows by the keys that are seen."""
     number = 0
-    whole = True
     for line in _lines(file, limits, problems):
         number += 1
         if number > limits.max_rows:
@@ -93,11 +99,10 @@ def _rows(file: BinaryIO, limits: ReadLimits, problems: Problems, known: dict[st
         try:
             row = _row(line, number, limits, problems, known)
         except _RowError as error:
-            whole = False
-            problems.add(error.code, f"Row {number} {error.words}", number)
+            problems.skip(error.code, f"Row {number} {error.words}", number)
             continue
-        if whole:
-            yield row
+        if not problems.refusing:
+            yield number, row
 
 
 def _lines(file: BinaryIO, limits: ReadLimits, problems: Problems) -> Iterator[bytes]:

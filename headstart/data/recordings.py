@@ -44,8 +44,8 @@ _SHORT = "it ends before its header says"
 _WANTED = "Send it as WAV, FLAC, OGG or MP3."
 
 
-def seconds_of(content: bytes) -> float:
-    """How long a recording is, from its header; only one whose header leaves that open is decoded.
+def length_of(content: bytes) -> tuple[float, int]:
+    """How many seconds a recording lasts, and its samples a second, from its header; only one whose header leaves that open is decoded.
 
     Raises:
         BadInput: `unknown_format`, `bad_audio`, `empty_audio`.
@@ -54,7 +54,12 @@ def seconds_of(content: bytes) -> float:
         frames = sound.frames if sound.frames < _UNKNOWN else sum(map(len, _blocks(sound, _UNKNOWN)))
         if frames < MIN_SECONDS * sound.samplerate:
             raise _empty()
-        return float(frames / sound.samplerate)
+        return float(frames / sound.samplerate), int(sound.samplerate)
+
+
+def seconds_of(content: bytes) -> float:
+    """How long a recording is; see `length_of`."""
+    return length_of(content)[0]
 
 
 def read_recording(content: bytes, rate: int, max_seconds: float) -> NDArray[np.float32]:

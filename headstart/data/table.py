@@ -69,7 +69,8 @@ class TableReader:
         for number in range(self._reader.num_record_batches):
             record = self._reader.get_batch(number)
             words = {name: record.column(_WORDS + name).to_pylist() for name in self.media}
-            yield Batch(self.names, [record.column(name).to_pylist() for name in self.names], row, words=words)
+            columns = [record.column(name).to_pylist() for name in self.names]
+            yield Batch(self.names, columns, range(row, row + record.num_rows), words=words, fresh=0)
             row += record.num_rows
 
     def records(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -1,12 +1,14 @@
-"""Zip archives of images or recordings: folders that say class and split, or a table with a column `file_name`, as Hugging Face has them."""
+"""Zip archives as Hugging Face has them: of images or recordings, in folders that say class and split or with a table that has a column
+`file_name`; and of tables, whose names say the split (`table_folders`)."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import BinaryIO
 
 from headstart.data.archives import Archive, open_archive
@@ -16,29 +18,44 @@ from headstart.data.jsonl_rows import jsonl_batches
 from headstart.data.limits import ReadLimits
 from headstart.data.media import HEAD_BYTES, kind_of
 from headstart.data.problems import Problems
+from headstart.data.table_folders import METADATA, folder_batches, tables_of
 from headstart.errors import BadInput, listing, quote
 from headstart.specs.datasets import SPLITS, MediaType
 
 FILE_NAME = "file_name"
-TABLES = ("metadata.csv", "metadata.jsonl")
 LOOKED_AT = 100
 """Files whose beginnings are looked at for the first that is an image or a recording."""
 
 
-def zip_batches(file: BinaryIO, limits: ReadLimits, problems: Problems, columns: Sequence[str] = ()) -> Generator[Batch, None, None]:
-    """The rows of an archive: one for each file in its folders, or one for each row of its table.
+def zip_batches(
+    file: BinaryIO,
+    limits: ReadLimits,
+    problems: Problems,
+    columns: Sequence[str] = (),
+    *,
+    stated: Mapping[str, MediaType] | None = None,
+    scratch: Path | None = None,
+) -> Generator[Batch, None, None]:
+    """The rows of an archive: one for each file in its folders, or one for each row of its table; or the rows of all its tables.
 
-    The first column is `image` or `audio`, by the first file that is one of them. What is wrong with a file goes to `problems`.
+    Where there are files, the first column is `image` or `audio`, by the first that is one of them. What is wrong with a file goes to
+    `problems`.
 
     Args:
-        columns: of a table in JSON Lines, see `jsonl_batches`.
+        columns: of tables in JSON Lines, or of several that differ, see `jsonl_batches`.
+        stated: which columns of tables hold files.
+        scratch: where tables are unpacked; the system's own folder if it is not said.
 
     Raises:
-        InvalidDataset: the archive, its folders or its table make further reading senseless.
+        InvalidDataset: the archive, its folders or its tables make further reading senseless.
         LateColumnsError: see `jsonl_batches`.
     """
     archive = open_archive(file, limits, problems)
-    tables = [name for name in archive.members if name.rpartition("/")[2].lower() in TABLES]
+    parts = tables_of(archive, limits, problems)
+    if parts:
+        yield from folder_batches(archive, parts, limits, problems, columns, stated or {}, scratch)
+        return
+    tables = [name for name in archive.members if name.rpartition("/")[2].lower() in METADATA]
     if len(tables) > 1:
         raise problems.refusal("archive_layout", f"The archive has more than one table: {listing(tables)}.")
     source = _listed(archive, tables[0], limits, problems, columns) if tables else _foldered(archive, problems)
@@ -49,20 +66,20 @@ def zip_batches(file: BinaryIO, limits: ReadLimits, problems: Problems, columns:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Consecutive rows whose files have not been read yet."""
+    """Rows whose files have not been read yet."""
 
     kind: MediaType
     files: Sequence[str | None]
     names: Sequence[str]
     columns: Sequence[Sequence[str | None]]
-    first_row: int
+    rows: Sequence[int]
 
 
 def _filled(archive: Archive, rows: _Rows, limits: ReadLimits, problems: Problems) -> Iterator[Batch]:
     """The same rows with their files, no more at once than memory should hold."""
     begun, size = 0, 0
     contents: list[bytes | None] = []
-    for row, file in enumerate(rows.files, rows.first_row):
+    for row, file in zip(rows.rows, rows.files, strict=True):
         content = _content(archive, file, row, rows.kind, limits, problems)
         contents.append(content)
         size += len(content or b"")
@@ -76,7 +93,7 @@ def _filled(archive: Archive, rows: _Rows, limits: ReadLimits, problems: Problem
 def _batch(rows: _Rows, begun: int, contents: list[bytes | None]) -> Batch:
     end = begun + len(contents)
     columns: list[Cells] = [contents, *(column[begun:end] for column in rows.columns)]
-    return Batch([rows.kind, *rows.names], columns, rows.first_row + begun, {rows.kind: rows.kind}, rows.files[begun:end])
+    return Batch([rows.kind, *rows.names], columns, rows.rows[begun:end], {rows.kind: rows.kind}, rows.files[begun:end])
 
 
 def _content(archive: Archive, file: str | None, row: int, kind: MediaType, limits: ReadLimits, problems: Problems) -> bytes | None:
@@ -124,7 +141,7 @@ def _foldered(archive: Archive, problems: Problems) -> Generator[_Rows, None, No
     if len(classes) == 1:
         raise problems.refusal("one_class", f"All files of the archive lie in one class folder, {quote(*classes)}.")
     columns = [[path[-1] for path in folders], *([[path[0].lower() for path in folders]] if divided else [])]
-    yield _Rows(_kind(archive, files, problems), files, ["label", "split"][: len(columns)], columns, 1)
+    yield _Rows(_kind(archive, files, problems), files, ["label", "split"][: len(columns)], columns, range(1, len(files) + 1))
 
 
 def _folders(paths: list[list[str]]) -> list[list[str]]:
@@ -159,7 +176,7 @@ def _listed(archive: Archive, table: str, limits: ReadLimits, problems: Problems
             if kind in batch.names:
                 message = f"The table {quote(table)} has a column {quote(kind)}, and the files are to be called so."
                 raise problems.refusal("bad_header", message, hint="Give the column another name.")
-            yield _Rows(kind, files, batch.names, batch.columns, batch.first_row)  # type: ignore[arg-type]  # no bytes are in such a table
+            yield _Rows(kind, files, batch.names, batch.columns, batch.rows)  # type: ignore[arg-type]  # no bytes are in such a table
 
 
 def _files(batch: Batch, table: str, folder: str, problems: Problems) -> list[str | None]:

@@ -1,7 +1,7 @@
 """Artifacts: what a job leaves behind. Only what changed: heads, the delta and a manifest, no weight that the backbone has already.
 
     manifest.json       canonical JSON; `sha256` in it is over the rest of it, and it holds size and sha256 of every other file
-    heads.safetensors   `<task>/weight` [C, D], `<task>/bias` [C], float32; `<task>/0.weight` and so on with hidden layers
+    heads.safetensors   `<task>/weight` [K, D], `<task>/bias` [K], float32; `<task>/0.weight` and so on with hidden layers
     delta.safetensors   new values of the backbone's parameters that learnt, or of its adapters' (the manifest says which), by their names,
                         float32; only when there are any
     model_card.md       for people
@@ -23,6 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from headstart.engine.evaluation.scoring import Scoring
+from headstart.engine.extras import FittedExtra
 from headstart.engine.heads import HeadTensors
 from headstart.errors import EngineFault
 from headstart.specs.plans import Adapter
@@ -55,8 +57,16 @@ class TaskEntry(_Part):
     type: str
     problem: str
     inputs: list[str]
+    features: list[FittedExtra] = Field(default=[], description="What its head reads beside the backbone's vectors.")
     classes: list[str]
     head: str = Field(description="The kind of head, a name in `engine.heads.HEADS`.")
+    temperature: float | None = Field(default=None, description="What its logits are divided by; null: nothing.")
+    thresholds: list[float] | None = Field(default=None, description="Multi-label: the score from which on each class is given; null: ½.")
+
+    @property
+    def scoring(self) -> Scoring:
+        """How its logits become answers."""
+        return Scoring(self.temperature, None if self.thresholds is None else tuple(self.thresholds))
 
 
 class FileEntry(_Part):

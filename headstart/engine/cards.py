@@ -8,12 +8,15 @@ from collections.abc import Mapping
 
 from headstart.engine.artifacts import Manifest
 from headstart.errors import quote
-from headstart.specs.jobs import JobSpec, TaskReport
+from headstart.specs.jobs import JobSpec
+from headstart.specs.reports import TaskReport
+from headstart.specs.verdict import verdict
 
 LIMITS = (
-    "The numbers above hold for inputs like those of the test split. What is longer than the backbone takes is cut. "
+    "The numbers above hold for inputs like those of the test split; their intervals say what another test set of that size could have "
+    "given, not what another training would. What is longer than the backbone takes is cut. "
     "The backbone was trained by others on data not known here; whatever bias it has, the head inherits. "
-    "Scores are not calibrated probabilities on other data."
+    "Scores are calibrated on rows of the same data; on other data they may say more or less than they mean."
 )
 
 WHAT = {
@@ -66,10 +69,40 @@ def model_card(
 
 
 def _task(name: str, report: TaskReport) -> str:
-    majority = report.baselines.get("majority", {})
-    lines = [f"| {metric} | {value:.4f} | {_number(majority.get(metric))} |" for metric, value in report.metrics.items()]
-    head = [f"## Task {_plain(name)}", "", f"On {report.rows} rows of the {report.split} split, {len(report.classes)} classes:", ""]
-    return "\n".join([*head, "| metric | model | majority class |", "| --- | --- | --- |", *lines])
+    classes = f", {len(report.classes)} classes" if report.classes else ""
+    columns = ["metric", "model", "95 % interval", *map(_plain, report.baselines)]
+    table = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
+    for metric, value in report.metrics.items():
+        ends = report.intervals.get(metric)
+        beside = [_number(metrics.get(metric)) for metrics in report.baselines.values()]
+        cells = [_plain(metric), _number(value), "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}", *beside]
+        table.append(f"| {' | '.join(cells)} |")
+    sections = [
+        f"## Task {_plain(name)}",
+        _plain_words(verdict(report)),
+        f"On {report.rows} rows of the {report.split} split{classes}:",
+        "\n".join(table),
+        "\n".join(f"- {_plain(baseline)}: {_plain_words(note)}" for baseline, note in report.baseline_notes.items()),
+        _calibration(report),
+    ]
+    return "\n\n".join(section for section in sections if section)
+
+
+def _calibration(report: TaskReport) -> str:
+    """How scores were made to mean what they say, and how far off they still are."""
+    told = []
+    if report.calibration is not None:
+        made = report.calibration
+        how = (
+            "as the head gives them"
+            if made.temperature is None
+            else f"of logits divided by {made.temperature:.4f}, found on the validation rows"
+        )
+        told.append(f"Scores are {how}; expected calibration error {made.ece_after:.4f} (without the temperature {made.ece_before:.4f}).")
+    if report.thresholds is not None:
+        least, most = min(report.thresholds), max(report.thresholds)
+        told.append(f"A label is given from a score of its own on, {least:.2f} to {most:.2f}, chosen on the validation rows.")
+    return " ".join(told)
 
 
 def _number(value: float | None) -> str:
@@ -80,6 +113,11 @@ def _code(spec: JobSpec) -> str:
     """The spec as an indented block: no fence that a name in it could close."""
     text = json.dumps(spec.model_dump(mode="json"), indent=2, ensure_ascii=True)
     return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def _plain_words(sentence: str) -> str:
+    """A sentence of ours, of any length."""
+    return _MARKDOWN.sub(r"\\\1", sentence)
 
 
 def _plain(text: str) -> str:

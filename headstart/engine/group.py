@@ -60,22 +60,22 @@ class Group:
         """Whether it is so in all processes."""
         return self.total(float(on))[0] == self.size
 
-    def added_up(self, part: Callable[[], float]) -> float:
-        """The sum of what `part` gives in each process.
+    def added_up(self, part: Callable[[], Sequence[float]], count: int) -> list[float]:
+        """The sums of the `count` numbers that `part` gives in each process.
 
         Raises:
             RuntimeError, MemoryError: memory ran out, in this process or in another; then in all, so that all can try again alike.
         """
         if self.size == 1:
-            return part()
-        value, fault = 0.0, None
+            return list(part())
+        values, fault = [0.0] * count, None
         try:
-            value = part()
+            values = list(part())
         except (RuntimeError, MemoryError) as caught:
             if not ran_out_of_memory(caught):
                 raise
             fault = caught
-        summed, faults = self.total(value, float(fault is not None))
+        *summed, faults = self.total(*values, float(fault is not None))
         if faults:
             raise fault or MemoryError("memory ran out in another process")
         return summed

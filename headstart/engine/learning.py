@@ -1,4 +1,4 @@
-"""Fitting what learns: a head that is solved, or a head and perhaps a suffix by steps."""
+"""Fitting what learns: heads that are solved, or heads and perhaps a suffix by steps."""
 
 from __future__ import annotations
 
@@ -10,42 +10,47 @@ import torch
 from numpy.typing import NDArray
 
 from headstart.engine.context import Context
-from headstart.engine.heads import HEADS, Given, HeadTensors, LabelledRows
-from headstart.engine.losses import Objective, objective_of
+from headstart.engine.heads import HEADS, Given, HeadTensors, LabelledRows, stepped
+from headstart.engine.losses import Objective
 from headstart.engine.optimizers import Rates
 from headstart.engine.preparing import Prepared
+from headstart.engine.rows import TaskRows
+from headstart.engine.sampling import rarest_task
 from headstart.engine.sources import PooledSource
 from headstart.engine.splits import Split
-from headstart.engine.training import Recipe, Trained, embed_all, train
+from headstart.engine.training import Learner, Losses, Recipe, Trained, embed_all, train
 from headstart.engine.views import Views
+from headstart.errors import quote
 from headstart.planning.schedule import rate_scales, spans
 from headstart.specs.jobs import LEARNING_RATES, FineTuning
 
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """A head, what changed in the backbone (nothing, when it is frozen), and how far training went."""
+    """Heads, what changed in the backbone (nothing, when it is frozen), and how far training went."""
 
-    head: HeadTensors
+    heads: list[HeadTensors]
+    """In the order of the tasks."""
     delta: HeadTensors
     steps: int
     epoch: int
 
 
-def learn(context: Context, phases: Sequence[Prepared], targets: NDArray[np.int64], split: Split, views: Views) -> Learnt:
+def learn(context: Context, phases: Sequence[Prepared], tasks: Sequence[TaskRows], split: Split, views: Views) -> Learnt:
     """Fit on the training rows; the validation rows choose among strengths or epochs; the test rows are not looked at.
 
     Args:
         phases: what each phase of the epochs starts from, one unless there is a schedule; the last is left as the model now is.
         views: of the training rows.
     """
-    objective = objective_of(context.spec.training, context.plan.tasks[0].classes, targets[split.train])
-    fitting = _Fitting(context, targets, split, views, objective)
+    options = context.spec.training
+    objectives = [task.kind.objective(options, task.plan.classes, task.targets[task.among(split.train)]) for task in tasks]
+    fitting = _Fitting(context, tasks, split, views, objectives)
     if not context.stepped:
         return Learnt(fitting.at_once(phases[0]), {}, 1, 1)
     trained = fitting.by_steps(phases)
     delta = {name: parameter.detach().cpu().numpy().copy() for name, parameter in phases[-1].source.parameters.items()}
-    return Learnt(trained.head, delta, trained.steps, trained.epoch)
+    return Learnt(trained.heads, delta, trained.steps, trained.epoch)
 
 
 def features_of(context: Context, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -58,56 +63,79 @@ def features_of(context: Context, prepared: Prepared, rows: NDArray[np.int64]) -
 @dataclass(frozen=True, slots=True)
 class _Fitting:
     context: Context
-    targets: NDArray[np.int64]  # [N], of all rows
+    tasks: Sequence[TaskRows]
     split: Split
     views: Views
-    objective: Objective
+    objectives: Sequence[Objective]
 
-    def at_once(self, prepared: Prepared) -> HeadTensors:
-        """The head that its kind finds for the features as they are."""
+    def at_once(self, prepared: Prepared) -> list[HeadTensors]:
+        """The heads that their kind finds for the features as they are."""
+        places, validation = self.views.every(), self.split.validation
+        features = features_of(self.context, prepared, np.concatenate([places, validation]))
+        seen, judged = np.split(features, [len(places)])
+        return [
+            self._solved(task, objective, self._labelled(task, seen, self.views.row(places)), self._labelled(task, judged, validation))
+            for task, objective in zip(self.tasks, self.objectives, strict=True)
+        ]
+
+    def _solved(self, task: TaskRows, objective: Objective, train: LabelledRows, validation: LabelledRows) -> HeadTensors:
         head = self.context.spec.method.head
         fit = HEADS[head.type].fit
         assert fit is not None  # noqa: S101 - else the spec's class says that it is stepped
-        parts = [
-            LabelledRows(features_of(self.context, prepared, places), self.targets[self.views.row(places)])
-            for places in (self.views.every(), self.split.validation)
-        ]
-        how = "solved" if head.has_loss else "computed"
-        self.context.reporter.log(f"A {head.type} head is {how} on {len(parts[0].targets):,} rows.")
-        return fit(head, Given(parts[0], parts[1], len(self.context.plan.tasks[0].classes), self.objective, self._tick))
+        how, of = "solved" if head.has_loss else "computed", f" for {quote(task.task.name)}" if len(self.tasks) > 1 else ""
+        self.context.reporter.log(f"A {head.type} head{of} is {how} on {len(train.targets):,} rows.")
+        return fit(head, Given(train, validation, task.plan.outputs, objective, self._tick))
+
+    def _labelled(self, task: TaskRows, vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> LabelledRows:
+        """What the head reads and learns for those of `rows` that have its answer; `vectors` are of all of them."""
+        there = task.labelled[rows]
+        if not there.all():
+            vectors, rows = vectors[there], rows[there]
+        return LabelledRows(task.beside(vectors, rows), task.targets[rows])
 
     def by_steps(self, phases: Sequence[Prepared]) -> Trained:
-        """The head with what learns of the backbone, phase by phase; each goes on from the best epoch so far."""
+        """The heads with what learns of the backbone, phase by phase; each goes on from the best epoch so far."""
         context, options = self.context, self.context.spec.training
         recipe = self._recipe(options.learning_rate or LEARNING_RATES[context.spec.method.type])
         firsts = [phase.epoch for phase in context.plan.phases] or [1]
-        head, best = self._start(phases[0]), None
+        heads, best = self._start(phases[0]), None
         for number, (epochs, prepared) in enumerate(zip(spans(firsts, options.epochs), phases, strict=True)):
             if number:
                 _carry_over(phases[number - 1], prepared)
                 context.reporter.log(
                     f"Epoch {epochs.start:,}: {context.plan.phases[number].parameters:,} parameters of the backbone learn now."
                 )
-            source = prepared.source.for_training(options)
-            told = _Told(context, len(self.split.train), self.objective.name)
             best = train(
-                source,
-                head,
-                self.targets,
+                prepared.source.for_training(options),
+                self._learners(heads),
                 self.split.train,
                 self.split.validation,
                 options,
                 recipe,
-                told=told,
+                told=_Told(context, len(self.split.train), [objective.name for objective in self.objectives]),
                 views=self.views,
                 epochs=epochs,
                 before=best,
             )
-            head = best.head
+            heads = best.heads
         assert best is not None  # noqa: S101 - there is a phase
         return best
 
-    def _start(self, prepared: Prepared) -> HeadTensors:
+    def _learners(self, heads: Sequence[HeadTensors], rows: NDArray[np.int64] | slice = slice(None)) -> list[Learner]:
+        """The tasks for the loop, from these heads on; of some rows."""
+        return [
+            Learner(
+                head,
+                task.targets[rows],
+                task.labelled[rows],
+                objective,
+                None if task.numbers is None else task.numbers[rows],
+                task.task.weight,
+            )
+            for head, task, objective in zip(heads, self.tasks, self.objectives, strict=True)
+        ]
+
+    def _start(self, prepared: Prepared) -> list[HeadTensors]:
         """Random by the seed; or, when the backbone learns too and the spec wants the head first, where the head alone ends (LP-FT).
 
         Source: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution".
@@ -118,19 +146,22 @@ class _Fitting:
         assert start is not None  # noqa: S101 - else the spec's class says that it is not stepped
         width = features_of(self.context, prepared, self.split.train[:1]).shape[1]
         generator = torch.Generator().manual_seed(self.context.spec.training.seed)
-        random = start(head, width, len(self.context.plan.tasks[0].classes), generator)
+        random = [
+            stepped.in_unit(start(head, width + sum(extra.width for extra in task.extras), task.plan.outputs, generator), objective.unit)
+            for task, objective in zip(self.tasks, self.objectives, strict=True)
+        ]
         epochs = getattr(self.context.spec.method, "head_first_epochs", 0)
         return self._head_first(prepared, random, epochs) if epochs else random
 
-    def _head_first(self, prepared: Prepared, start: HeadTensors, epochs: int) -> HeadTensors:
-        """The head alone, on the features as they are; each row goes through the backbone once, in one of its views."""
+    def _head_first(self, prepared: Prepared, start: Sequence[HeadTensors], epochs: int) -> list[HeadTensors]:
+        """The heads alone, on the features as they are; each row goes through the backbone once, in one of its views."""
         rows = np.concatenate([self.split.train, self.split.validation])
         source = PooledSource(features_of(self.context, prepared, rows), device=self.context.backbone.device)
         train_rows, validation_rows = np.split(np.arange(len(rows)), [len(self.split.train)])
         options = self.context.spec.training.model_copy(update={"epochs": epochs, "patience": None})
         recipe = self._recipe(LEARNING_RATES["feature-extraction"])
         told = _Aside(self.context, self._tick)
-        return train(source, start, self.targets[rows], train_rows, validation_rows, options, recipe, told=told).head
+        return train(source, self._learners(start, rows), train_rows, validation_rows, options, recipe, told=told).heads
 
     def _recipe(self, learning_rate: float) -> Recipe:
         context, method = self.context, self.context.spec.method
@@ -140,7 +171,15 @@ class _Fitting:
             anchors = {name: context.backbone.module.get_parameter(name).detach() for name in names} if method.l2_sp else {}
             scales = rate_scales(names, context.backbone.anatomy, method.layer_decay) if method.layer_decay < 1 else {}
             rates = Rates(learning_rate, scales, anchors, method.l2_sp)
-        return Recipe(rates, getattr(method.head, "dropout", 0.0), context.plan.batch_tokens, self.objective)
+        return Recipe(
+            rates, getattr(method.head, "dropout", 0.0), context.plan.batch_tokens, context.spec.training.balancing, self._groups()
+        )
+
+    def _groups(self) -> NDArray[np.int64] | None:
+        """Groups of training rows that an epoch draws from alike: by the rarest task that a row teaches."""
+        if self.context.spec.training.sampling == "proportional" or len(self.tasks) == 1:
+            return None
+        return rarest_task(np.stack([task.labelled[self.split.train] for task in self.tasks], axis=1))
 
     def _tick(self) -> None:
         self.context.reporter.progress(fraction=self.context.features_share, step=0, steps=1, epoch=0, epochs=1)
@@ -156,8 +195,8 @@ def _carry_over(done: Prepared, then: Prepared) -> None:
 class _Told:
     """Progress, metrics and words of the loop, as the job's reporter wants them."""
 
-    def __init__(self, context: Context, rows: int, loss: str) -> None:
-        self._context, self._rows, self._loss = context, rows, loss
+    def __init__(self, context: Context, rows: int, names: Sequence[str]) -> None:
+        self._context, self._rows, self._names = context, rows, names
         self._began = self._stepped = context.clock()
 
     def step(self, *, step: int, steps: int, epoch: int) -> None:
@@ -166,23 +205,25 @@ class _Told:
         fraction = context.features_share + (0.95 - context.features_share) * step / steps
         context.reporter.progress(fraction=fraction, step=step, steps=steps, epoch=epoch, epochs=context.spec.training.epochs)
 
-    def epoch(self, *, epoch: int, step: int, learning_rate: float, train_loss: float, validation_loss: float | None) -> None:
-        losses = f"{train_loss:.4f} in training" + ("" if validation_loss is None else f", {validation_loss:.4f} in validation")
+    def epoch(self, *, epoch: int, step: int, learning_rate: float, losses: Sequence[Losses]) -> None:
         rows = self._rows / max(self._stepped - self._began, 1e-6)
         of = f"{epoch:,} of {self._context.spec.training.epochs:,}"
-        self.log(f"Epoch {of}: loss {losses}; learning rate {learning_rate:.2g}, {rows:,.0f} rows a second.")
+        self.log(f"Epoch {of}: {_in_words(self._context, losses)}; learning rate {learning_rate:.2g}, {rows:,.0f} rows a second.")
         self._began = self._context.clock()
-        for split, value in (("train", train_loss), ("validation", validation_loss)):
-            if value is not None and np.isfinite(value):
-                data = {
-                    "task": self._context.spec.tasks[0].name,
-                    "split": split,
-                    "name": self._loss,
-                    "value": value,
-                    "step": step,
-                    "epoch": epoch,
-                }
-                self._context.reporter.event("metric", data)
+        for task, name, each in zip(self._context.spec.tasks, self._names, losses, strict=True):
+            for split, value in (("train", each.train), ("validation", each.validation)):
+                if value is not None and np.isfinite(value):
+                    data = {"task": task.name, "split": split, "name": name, "value": value, "step": step, "epoch": epoch}
+                    self._context.reporter.event("metric", data)
+
+    def tasks(self, *, epoch: int, step: int, weights: Sequence[float], cosines: Sequence[Sequence[float | None]]) -> None:
+        names = [task.name for task in self._context.spec.tasks]
+        told = [(name, "weight", weight) for name, weight in zip(names, weights, strict=True)]
+        for one, row in enumerate(cosines):
+            told += [(names[one], f"cosine.{names[other]}", value) for other, value in enumerate(row) if other > one and value is not None]
+        for name, metric, value in told:
+            data = {"task": name, "split": "train", "name": metric, "value": value, "step": step, "epoch": epoch}
+            self._context.reporter.event("metric", data)
 
     def warning(self, code: str, message: str) -> None:
         self._context.warn(code, message)
@@ -200,12 +241,25 @@ class _Aside:
     def step(self, *, step: int, steps: int, epoch: int) -> None:  # noqa: ARG002 - `training.Told`
         self._tick()
 
-    def epoch(self, *, epoch: int, step: int, learning_rate: float, train_loss: float, validation_loss: float | None) -> None:  # noqa: ARG002
-        losses = f"{train_loss:.4f} in training" + ("" if validation_loss is None else f", {validation_loss:.4f} in validation")
-        self.log(f"Epoch {epoch:,}: loss {losses}; learning rate {learning_rate:.2g}.")
+    def epoch(self, *, epoch: int, step: int, learning_rate: float, losses: Sequence[Losses]) -> None:  # noqa: ARG002
+        self.log(f"Epoch {epoch:,}: {_in_words(self._context, losses)}; learning rate {learning_rate:.2g}.")
+
+    def tasks(self, *, epoch: int, step: int, weights: Sequence[float], cosines: Sequence[Sequence[float | None]]) -> None:
+        """Of the job's own epochs alone."""
 
     def warning(self, code: str, message: str) -> None:
         self._context.warn(code, message)
 
     def log(self, message: str) -> None:
         self._context.reporter.log(f"Head first: {message}")
+
+
+def _in_words(context: Context, losses: Sequence[Losses]) -> str:
+    """The losses of an epoch, by task when there are several."""
+    told = []
+    for task, each in zip(context.spec.tasks, losses, strict=True):
+        parts = [
+            f"{value:.4f} in {split}" for value, split in ((each.train, "training"), (each.validation, "validation")) if value is not None
+        ]
+        told.append((f"{task.name} " if len(losses) > 1 else "") + (", ".join(parts) or "not seen"))
+    return "loss " + "; ".join(told)

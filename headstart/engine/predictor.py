@@ -1,6 +1,6 @@
 """Predictions of one adapted model over a shared backbone.
 
-Axes: N inputs, D width, C classes.
+Axes: N inputs, D width, F numbers of extra columns.
 """
 
 from __future__ import annotations
@@ -16,13 +16,20 @@ from headstart.engine.artifacts import Artifact, TaskEntry
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.backbones.merging import merged
 from headstart.engine.examples import Example
+from headstart.engine.extras import Cell, encode_extras
 from headstart.engine.features import computed_parts, gathered
 from headstart.engine.heads import HEADS
 from headstart.engine.prefix import Prefix
-from headstart.engine.tasks import TASKS
+from headstart.engine.tasks import kind_of
 from headstart.errors import BadInput, EngineFault, closest, invalid_field, listing, quote
 from headstart.specs.plans import parted
-from headstart.specs.predictions import Classification, PredictedRow, PredictionWarning
+from headstart.specs.predictions import Output, PredictedRow, PredictionWarning
+
+Given = Mapping[str, str | bytes | Mapping[str, Cell]]
+"""One input by the names of what the model reads; under `features` what else its heads read, by column."""
+
+
+_NO_EXTRAS: Mapping[str, Sequence[Cell]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,8 @@ class Embedded:
     units: NDArray[np.int64]
     """Tokens of each text; patches of an image or fiftieths of a second of sound, [N]."""
     truncated: list[bool]
+    extras: Mapping[str, Sequence[Cell]]
+    """What else the heads read, by column, of each input."""
 
 
 class Predictor:
@@ -71,12 +80,13 @@ class Predictor:
         return (self._weights, made.output, made.pooling, made.dtype, str(made.max_tokens), str(made.batch_tokens))
 
     def predict(
-        self, inputs: Sequence[Mapping[str, str | bytes]], *, top_k: int | None = None, tasks: Sequence[str] | None = None
+        self, inputs: Sequence[Given], *, top_k: int | None = None, tasks: Sequence[str] | None = None
     ) -> tuple[list[PredictedRow], int]:
         """Answers in the order of `inputs`, and the tokens read in all (0 for images and sound).
 
         Args:
-            inputs: each by the names of the model's inputs: any strings, empty and blank ones too, or encoded files; at least one.
+            inputs: each by the names of the model's inputs: any strings, empty and blank ones too, or encoded files; at least one. Beside
+                them `features`, what else its heads read by column.
             top_k: how many scores to give of each task; None: all.
             tasks: which heads to run; None: all.
 
@@ -85,9 +95,9 @@ class Predictor:
             EngineFault: `bad_data`, when the tokenizer fails; `out_of_memory`; `diverged`.
         """
         entries = self.select(tasks)
-        examples = self._examples(inputs)
+        examples, extras = self._examples(inputs), self._extras(inputs)
         try:
-            embedded = self.embed(examples)
+            embedded = self.embed(examples, extras)
         except EngineFault as fault:
             if fault.code == "bad_data":
                 self._name_the_bad(examples)
@@ -95,14 +105,31 @@ class Predictor:
         tokens = int(embedded.units.sum()) if self._preprocessor.modality == "text" else 0
         return self.answer(embedded, entries, top_k), tokens
 
-    def _examples(self, inputs: Sequence[Mapping[str, str | bytes]]) -> list[Example]:
+    def _extras(self, inputs: Sequence[Given]) -> dict[str, list[Cell]]:
+        """The other columns of the inputs; a column that an input lacks is missing there."""
+        known = sorted({extra.column for task in self.manifest.tasks for extra in task.features})
+        read: dict[str, list[Cell]] = {column: [None] * len(inputs) for column in known}
+        for number, given in enumerate(inputs):
+            features = given.get("features") or {}
+            assert isinstance(features, Mapping)  # noqa: S101 - `Given`
+            for column, value in features.items():
+                if column not in read:
+                    near = closest(column, known)
+                    hint = f"Did you mean {quote(near[0])}?" if near else f"It reads: {listing(known)}." if known else "Leave features out."
+                    message = f"The model reads no feature {quote(column)}."
+                    raise invalid_field(f"/inputs/{number}/features", message, hint)
+                read[column][number] = value
+        return read
+
+    def _examples(self, inputs: Sequence[Given]) -> list[Example]:
         """What the backbone takes, of inputs by name."""
         names = self.manifest.tasks[0].inputs
         examples: list[Any] = []  # a text, two, or a file
         for number, given in enumerate(inputs):
-            if given.keys() != set(names):
+            there = [name for name in given if name != "features"]
+            if set(there) != set(names):
                 wanted, pointer = listing(names), f"/inputs/{number}"
-                raise invalid_field(pointer, f"The model reads {wanted}, not {listing(list(given))}.", f"Give each input with {wanted}.")
+                raise invalid_field(pointer, f"The model reads {wanted}, not {listing(there)}.", f"Give each input with {wanted}.")
             first, *second = (given[name] for name in names)
             examples.append((first, *second) if second else first)
         return examples
@@ -135,19 +162,21 @@ class Predictor:
                 raise BadInput("invalid_field", f"The model has no task {quote(name)}.", hint)
         return [task for task in self.manifest.tasks if tasks is None or task.name in tasks]
 
-    def embed(self, examples: Sequence[Example]) -> Embedded:
-        """Run f."""
+    def embed(self, examples: Sequence[Example], extras: Mapping[str, Sequence[Cell]] = _NO_EXTRAS) -> Embedded:
+        """Run f; `extras` go along."""
         encoded = self._preprocessor.encode(examples, self.manifest.max_tokens)
         parts = computed_parts(self._prefix, encoded, np.arange(len(examples)), self.manifest.batch_tokens, alike=self._preprocessor.alike)
         features = gathered(parts, len(examples))
-        return Embedded(features, encoded.lengths, encoded.cut)
+        return Embedded(features, encoded.lengths, encoded.cut, extras)
 
     def answer(self, embedded: Embedded, tasks: Sequence[TaskEntry], top_k: int | None) -> list[PredictedRow]:
         """Run the heads; rows in the order of `embedded`."""
-        by_task: dict[str, list[Classification]] = {}
+        by_task: dict[str, Sequence[Output]] = {}
         for task in tasks:
-            logits = HEADS[task.head].logits(self._heads[task.name], embedded.features)
-            by_task[task.name] = TASKS[task.type].decode(logits, task.classes, top_k)
+            beside = encode_extras(task.features, embedded.extras, len(embedded.features))
+            read = np.hstack([embedded.features, beside]) if task.features else embedded.features  # [N, D + F]
+            logits = HEADS[task.head].logits(self._heads[task.name], read)
+            by_task[task.name] = kind_of(task.type, task.problem).decode(logits, task.classes, top_k, task.scoring)
         most = self.manifest.max_tokens
         warning = PredictionWarning(
             code="truncated", message="Only its beginning was read." if most is None else f"Only the first {most} tokens were read."

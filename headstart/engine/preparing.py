@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from headstart.engine.precision import Measurement, Precision, choose, device_cl
 from headstart.engine.prefix import DTYPES, Prefix
 from headstart.engine.rows import Rows, read_rows
 from headstart.engine.sources import PooledSource, SuffixSource
-from headstart.engine.splits import Split, assign
+from headstart.engine.splits import Split, assign, unseen_classes
 from headstart.engine.suffix import cut_of, make_suffix
 from headstart.engine.views import Viewed, Views
 from headstart.errors import quote
@@ -51,17 +52,22 @@ def read(context: Context, table_path: Path) -> tuple[Rows, Split]:
         context.warn("rows_dropped", message)
     evaluation = context.spec.evaluation
     split = assign(
-        rows.targets,
-        rows.splits,
+        {task.task.name: task.kind.strata(task.targets) for task in rows.tasks},
+        rows.told,
         validation_size=evaluation.validation_size,
         test_size=evaluation.test_size,
         generator=np.random.default_rng(context.spec.training.seed),
     )
-    how = "by the seed" if evaluation.split_column is None else f"by the column {quote(evaluation.split_column)}"
+    named = evaluation.split_column or evaluation.group_column or evaluation.time_column
+    how = "by the seed" if named is None else f"by the column {quote(named)}"
     counts = f"{len(split.train):,} to train, {len(split.validation):,} to validate, {len(split.test):,} to test"
     context.reporter.log(f"{len(rows.examples):,} rows, split {how}: {counts}.")
     _warn_of_twins(context, rows, split)
-    return rows, split
+    for task in rows.tasks:
+        unseen = unseen_classes(task.kind.strata(task.targets), split, task.plan.classes)
+        if unseen is not None:
+            context.warn("class_not_trained", unseen)
+    return dataclasses.replace(rows, tasks=[task.read_by(split.train) for task in rows.tasks]), split
 
 
 def _warn_of_twins(context: Context, rows: Rows, split: Split) -> None:

@@ -1,9 +1,12 @@
-"""From a dataset's table to what a task learns from: examples, class numbers and the user's split, without the rows that lack one."""
+"""From a dataset's table to what the tasks learn from: examples, targets and the user's split, without the rows that lack them.
+
+Axes: N usable rows, C classes, F numbers of extra columns.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +18,56 @@ from headstart.blobs.local import file_sha256
 from headstart.data.table import cells, open_table
 from headstart.data.table import texts as texts_of
 from headstart.engine.examples import Paired, Picked
-from headstart.engine.tasks import TASKS
+from headstart.engine.extras import FittedExtra, encode_extras, fit_extras
+from headstart.engine.splits import Told, group_numbers, times_of
+from headstart.engine.tasks import Targets, TaskKind, kind_of
 from headstart.errors import EngineFault, quote
 from headstart.specs.datasets import SPLITS
+from headstart.specs.evaluation import Evaluation
 from headstart.specs.jobs import JobSpec
-from headstart.specs.plans import Plan
+from headstart.specs.plans import Plan, TaskPlan
+from headstart.specs.tasks import Task
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRows:
+    """One task's part of the usable rows."""
+
+    task: Task
+    plan: TaskPlan
+    kind: TaskKind
+    targets: Targets  # [N, …], as the kind encodes them
+    labelled: NDArray[np.bool_]  # [N]
+    cells: Mapping[str, Sequence[str | None]]
+    """Of its extra columns, by name."""
+    extras: list[FittedExtra] = field(default_factory=list)
+    numbers: NDArray[np.float32] | None = None  # [N, F], what the head reads beside the backbone's; None: nothing
+
+    def among(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of `rows` that have an answer."""
+        return rows[self.labelled[rows]]
+
+    def read_by(self, train: NDArray[np.int64]) -> TaskRows:
+        """The same with its extra columns standardised by these rows."""
+        if not self.plan.features:
+            return self
+        fitted = fit_extras(self.plan.features, self.cells, train)
+        numbers = encode_extras(fitted, self.cells, len(self.targets))
+        return TaskRows(self.task, self.plan, self.kind, self.targets, self.labelled, self.cells, fitted, numbers)
+
+    def beside(self, vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What the head reads for these rows: the backbone's vectors [B, D] and the extra numbers, [B, D + F]."""
+        return vectors if self.numbers is None else np.hstack([vectors, self.numbers[rows]])
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     examples: Sequence[Any]
     """Texts, pairs of texts, or encoded images or recordings; the latter are read from the table when they are asked for."""
-    targets: NDArray[np.int64]  # [N]
-    splits: list[str | None] | None
-    """The user's word for each row; None without a split column."""
+    tasks: list[TaskRows]
+    told: Told
+    """What a column of the user's says of the part that each row is in."""
+    numbers: NDArray[np.int64]  # [N], of the rows in the file, counted from 1
     dropped: int
 
 
@@ -43,27 +82,41 @@ def check_table(path: Path, sha256: str | None) -> None:
 
 
 def read_rows(table_path: Path, spec: JobSpec, plan: Plan) -> Rows:
-    """The usable rows, in the order of the file.
+    """The usable rows, in the order of the file: those with an input, an answer for one task or more, and a split, group or time if asked for.
 
     Raises:
         EngineFault: `bad_data`, when a column is not there or no row is usable.
     """
-    task, split_column = spec.tasks[0], spec.evaluation.split_column
+    inputs = list(spec.tasks[0].inputs.given.values())
     table = open_table(table_path)
-    columns = [_column(table, name) for name in task.inputs.given.values()]
-    splits = None if split_column is None else _texts(table, split_column)
-    targets = TASKS[task.type].encode(_texts(table, task.target), plan.tasks[0].classes)
-    there = np.logical_and.reduce([table.column(name).is_valid().to_numpy() for name in task.inputs.given.values()])
-    kept = [row for row in np.flatnonzero(there & (targets >= 0)).tolist() if _has_split(splits, row)]
-    if not kept:
+    columns = [_column(table, name) for name in inputs]
+    told, in_a_part = _told(table, spec.evaluation)
+    tasks = [_task_rows(table, task, planned) for task, planned in zip(spec.tasks, plan.tasks, strict=True)]
+    there = np.logical_and.reduce([table.column(name).is_valid().to_numpy() for name in inputs])
+    there &= np.logical_or.reduce([task.labelled for task in tasks])
+    kept = np.flatnonzero(there if in_a_part is None else there & in_a_part)
+    if not len(kept):
         raise EngineFault("bad_data", "No row has an input, a label and a split.", "Look at the columns that the task names.")
     picked = [Picked(column, kept) for column in columns]
     return Rows(
         examples=picked[0] if len(picked) == 1 else Paired(*picked),
-        targets=targets[kept],
-        splits=None if splits is None else [splits[row] for row in kept],
-        dropped=len(targets) - len(kept),
+        tasks=[_kept(task, kept) for task in tasks],
+        told=told.of(kept),
+        numbers=kept + 1,
+        dropped=len(there) - len(kept),
     )
+
+
+def _task_rows(table: pa.Table, task: Task, planned: TaskPlan) -> TaskRows:
+    kind = kind_of(task.type, planned.problem)
+    targets = kind.encode([_texts(table, name) for name in task.targets], planned.classes)
+    extras = {extra.column: _texts(table, extra.column) for extra in planned.features}
+    return TaskRows(task, planned, kind, targets, kind.labelled(targets), extras)
+
+
+def _kept(task: TaskRows, rows: NDArray[np.int64]) -> TaskRows:
+    extras = {name: Picked(column, rows) for name, column in task.cells.items()}
+    return TaskRows(task.task, task.plan, task.kind, task.targets[rows], task.labelled[rows], extras)
 
 
 def _column(table: pa.Table, name: str) -> Sequence[Any]:
@@ -82,5 +135,15 @@ def _check(table: pa.Table, name: str) -> None:
         raise EngineFault("bad_data", f"The dataset has no column {quote(name)}.", "Run the job again on the version it was planned for.")
 
 
-def _has_split(splits: Sequence[str | None] | None, row: int) -> bool:
-    return splits is None or (splits[row] or "").strip() in SPLITS
+def _told(table: pa.Table, evaluation: Evaluation) -> tuple[Told, NDArray[np.bool_] | None]:
+    """What a column says of the part each row is in, and of which rows it says anything; None: there is no such column."""
+    if evaluation.split_column is not None:
+        words = [(word or "").strip() for word in _texts(table, evaluation.split_column)]
+        return Told(words=words), np.isin(np.array(words, dtype=object), SPLITS)
+    if evaluation.group_column is not None:
+        groups = group_numbers(_texts(table, evaluation.group_column))
+        return Told(groups=groups), groups >= 0
+    if evaluation.time_column is not None:
+        times = times_of(_texts(table, evaluation.time_column), evaluation.time_column)
+        return Told(times=times), ~np.isnan(times)
+    return Told(), None

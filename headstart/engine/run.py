@@ -7,34 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 import transformers
-from numpy.typing import NDArray
 
 import headstart
 from headstart.engine.artifacts import BackboneRef, Manifest, ParentRef, TaskEntry, write_artifact
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.cards import model_card
 from headstart.engine.context import Context, Reporter
+from headstart.engine.evaluation.scoring import Scoring
 from headstart.engine.faults import told_in_words
 from headstart.engine.group import group_now
-from headstart.engine.heads import HEADS
-from headstart.engine.learning import Learnt, features_of, learn
+from headstart.engine.judging import judge
+from headstart.engine.learning import Learnt, learn
 from headstart.engine.memory import forget_peak, peak_bytes
 from headstart.engine.phases import prepare_phases
 from headstart.engine.precision import Precision
 from headstart.engine.preparing import Prepared, choose_precision, pooled_features, read, seen_by_training, suffix_source
-from headstart.engine.rows import check_table
-from headstart.engine.splits import Split
-from headstart.engine.tasks import TASKS
+from headstart.engine.rows import TaskRows, check_table
 from headstart.errors import quote
 from headstart.specs.fields import View
-from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus, TaskReport
+from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus
 from headstart.specs.models import ModelTask
 from headstart.specs.plans import INPUT, Estimate, Plan
+from headstart.specs.reports import TaskReport
 
 
 class JobOutcome(View):
@@ -109,7 +107,7 @@ def run_job(
         views, examples = seen_by_training(context, rows.examples, split)
         phases = prepare_phases(context, prepare, examples, precision)
         stages.enter(JobStatus.TRAINING)
-        learnt = learn(context, phases, rows.targets, split, views)
+        learnt = learn(context, phases, rows.tasks, split, views)
         done = {
             "step": learnt.steps,
             "steps": learnt.steps,
@@ -118,12 +116,13 @@ def run_job(
         }
         reporter.progress(fraction=0.95, **done)
         stages.enter(JobStatus.EVALUATING)
-        reports = {spec.tasks[0].name: _evaluate(context, phases[-1], learnt, rows.targets, split)}
+        judged = judge(context, phases[-1], learnt, rows, split)
+        reports = judged.reports
         stages.enter(JobStatus.PUBLISHING)
-        manifest = _manifest(context, precision.dtype, created_at)
+        manifest = _manifest(context, rows.tasks, judged.scorings, precision.dtype, created_at)
         splits = f"{len(split.train)} to train, {len(split.validation)} to validate, {len(split.test)} to test, {rows.dropped} left out"
         card = model_card(manifest, spec, reports, job_id=job_id, data=dataset_sha256, splits=splits, license_name=backbone.anatomy.license)
-        heads = {spec.tasks[0].name: learnt.head}
+        heads = {task.name: head for task, head in zip(spec.tasks, learnt.heads, strict=True)}
         artifact_bytes = write_artifact(artifact_folder, manifest, heads, learnt.delta, card) if group_now().first else 0
         stages.end()
         reporter.progress(fraction=1.0, **done)
@@ -163,42 +162,22 @@ def _intention(context: Context) -> str:
     return f"Preparing {plan.method} on {quote(context.spec.backbone)}: {what}; the boundary {where}."
 
 
-def _evaluate(context: Context, prepared: Prepared, learnt: Learnt, targets: NDArray[np.int64], split: Split) -> TaskReport:
-    """The report on the test rows; metrics of validation and test become events."""
-    task, classes = context.spec.tasks[0], context.plan.tasks[0].classes
-    kind, logits = TASKS[task.type], HEADS[context.spec.method.head.type].logits
-
-    def report_on(name: Literal["validation", "test"], rows: NDArray[np.int64]) -> TaskReport:
-        report = kind.evaluate(
-            logits(learnt.head, features_of(context, prepared, rows)), targets[rows], classes, targets[split.train], name
+def _manifest(context: Context, tasks: Sequence[TaskRows], scorings: Sequence[Scoring], dtype: str, created_at: str) -> Manifest:
+    parent = context.backbone.parent
+    entries = [
+        TaskEntry(
+            name=each.task.name,
+            type=each.task.type,
+            problem=each.plan.problem,
+            inputs=list(each.task.inputs.given),
+            features=each.extras,
+            classes=each.plan.classes,
+            head=context.spec.method.head.type,
+            temperature=scoring.temperature,
+            thresholds=None if scoring.thresholds is None else list(scoring.thresholds),
         )
-        for metric, value in report.metrics.items():
-            context.reporter.event(
-                "metric", {"task": task.name, "split": name, "name": metric, "value": value, "step": learnt.steps, "epoch": learnt.epoch}
-            )
-        compared = "; ".join(f"{kind}: {_listed(metrics)}" for kind, metrics in report.baselines.items())
-        context.reporter.log(f"{name.capitalize()}, {len(rows):,} rows: {_listed(report.metrics)} (beside {compared}).")
-        return report
-
-    if len(split.validation):
-        report_on("validation", split.validation)
-    return report_on("test", split.test)
-
-
-def _listed(metrics: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-
-
-def _manifest(context: Context, dtype: str, created_at: str) -> Manifest:
-    task, planned, parent = context.spec.tasks[0], context.plan.tasks[0], context.backbone.parent
-    entry = TaskEntry(
-        name=task.name,
-        type=task.type,
-        problem=planned.problem,
-        inputs=list(task.inputs.given),
-        classes=planned.classes,
-        head=context.spec.method.head.type,
-    )
+        for each, scoring in zip(tasks, scorings, strict=True)
+    ]
     return Manifest.model_validate(
         {
             "format": 1,
@@ -213,7 +192,7 @@ def _manifest(context: Context, dtype: str, created_at: str) -> Manifest:
             "max_tokens": context.limit,
             "batch_tokens": context.plan.batch_tokens,
             "preprocessing": context.preprocessing,
-            "tasks": [entry],
+            "tasks": entries,
             "versions": {"headstart": headstart.__version__, "torch": torch.__version__, "transformers": transformers.__version__},
             "created_at": created_at,
             "files": {},
@@ -234,7 +213,9 @@ def _outcome(
         metrics={name: report.metrics for name, report in reports.items()},
         baselines={name: report.baselines for name, report in reports.items()},
         report_tasks=dict(reports),
-        trainable_parameters=sum(tensor.size for tensor in (*learnt.head.values(), *learnt.delta.values())),
+        trainable_parameters=sum(
+            tensor.size for tensor in (*(each for head in learnt.heads for each in head.values()), *learnt.delta.values())
+        ),
         artifact_bytes=artifact_bytes,
         seconds={**seconds, "features": sum(prepared.seconds for prepared in phases)},
         cache={
@@ -250,7 +231,14 @@ def _outcome(
             artifact_bytes=artifact_bytes,
         ),
         model_tasks=[
-            ModelTask(name=task.name, type=task.type, problem=task.problem, inputs=task.inputs, classes=task.classes)
+            ModelTask(
+                name=task.name,
+                type=task.type,
+                problem=task.problem,
+                inputs=task.inputs,
+                features=[extra.column for extra in task.features],
+                classes=task.classes,
+            )
             for task in manifest.tasks
         ],
     )

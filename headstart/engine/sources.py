@@ -54,6 +54,11 @@ class Source(Protocol):
     @property
     def tables(self) -> frozenset[str]: ...
 
+    @property
+    def shared(self) -> list[Tensor]:
+        """What learns and is in the graph of `embed`, without the tables: what tasks agree or differ about."""
+        ...
+
     def embed(self, rows: Rows) -> Tensor:
         """[B, D], differentiable."""
         ...
@@ -86,6 +91,10 @@ class PooledSource:
     @property
     def lengths(self) -> NDArray[np.int64]:
         return np.broadcast_to(np.int64(1), len(self.values))
+
+    @property
+    def shared(self) -> list[Tensor]:
+        return []
 
     def embed(self, rows: Rows) -> Tensor:
         return torch.from_numpy(self.values[rows]).to(self.device)
@@ -130,6 +139,10 @@ class SuffixSource:
     @property
     def tables(self) -> frozenset[str]:
         return self.suffix.tables
+
+    @property
+    def shared(self) -> list[Tensor]:
+        return self.suffix.computing
 
     def embed(self, rows: Rows) -> Tensor:
         hidden, batch = self.feeder(rows)

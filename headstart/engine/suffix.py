@@ -142,6 +142,11 @@ class Suffix:
             self._computing[name][rows] = self.parameters[name][rows].to(self.dtype)
 
     @property
+    def computing(self) -> list[Tensor]:
+        """What learns, as it computes: in `dtype`, and without the tables."""
+        return [parameter for name, parameter in self._computing.items() if name not in self.tables]
+
+    @property
     def device(self) -> torch.device:
         return next(self.module.parameters()).device
 

@@ -1,13 +1,14 @@
 """The one training loop: heads on pooled features, and suffixes with their heads on what was cached at the boundary.
 
-Axes: B batch, D width, C classes.
+Several tasks share a batch: the backbone runs once, and each head learns from the rows that have its answer.
+
+Axes: B batch, D width, F numbers of extra columns, K numbers that a head gives, N rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,16 +16,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from headstart.engine.balancing import Weighed, make_balancer, task_cosines, task_gradients
 from headstart.engine.faults import ran_out_of_memory
 from headstart.engine.group import group_now
 from headstart.engine.heads import stepped
-from headstart.engine.heads.linear import log_loss
-from headstart.engine.losses import Objective
+from headstart.engine.losses import Objective, Squares
 from headstart.engine.optimizers import Optimiser, Rates
+from headstart.engine.sampling import Sampler
 from headstart.engine.sources import Rows, Source
 from headstart.engine.views import Views
 from headstart.errors import EngineFault
 from headstart.planning.estimates import AUTO_BATCH
+from headstart.specs.balancing import Balancing, FixedWeights
 from headstart.specs.jobs import Training
 
 SEED_STEP = 1_000_003
@@ -34,11 +37,26 @@ BUCKET_BATCHES = 50
 """Rows are shuffled, then sorted by length within so many batches: little padding, and still another order in each epoch."""
 
 
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """A task's mean loss of an epoch; None where no row has its answer."""
+
+    train: float | None
+    validation: float | None
+
+
 class Told(Protocol):
     """Who hears how it goes."""
 
     def step(self, *, step: int, steps: int, epoch: int) -> None: ...
-    def epoch(self, *, epoch: int, step: int, learning_rate: float, train_loss: float, validation_loss: float | None) -> None: ...
+    def epoch(self, *, epoch: int, step: int, learning_rate: float, losses: Sequence[Losses]) -> None:
+        """`losses`: of each task, in the order of the learners."""
+        ...
+
+    def tasks(self, *, epoch: int, step: int, weights: Sequence[float], cosines: Sequence[Sequence[float | None]]) -> None:
+        """What each task's loss counts, and the cosines of their gradients [K, K] in the epoch's first step; of several tasks."""
+        ...
+
     def warning(self, code: str, message: str) -> None: ...
     def log(self, message: str) -> None: ...
 
@@ -47,7 +65,7 @@ class Told(Protocol):
 class Trained:
     """The state of the best epoch."""
 
-    head: stepped.Tensors
+    heads: list[stepped.Tensors]
     epoch: int
     steps: int
     validation_loss: float | None
@@ -61,19 +79,41 @@ class Recipe:
         rates: how fast parameters learn, and what holds them back; a head's are named `head/…`.
         dropout: of the head.
         batch_tokens: most tokens that go through at once, padding included.
-        objective: what is lowered. Epochs are judged by its class weights, and by cross-entropy otherwise.
+        balancing: what the losses of several tasks count.
+        groups: number of the group of each training row, [N], from which an epoch draws alike; None: each row is seen once.
     """
 
     rates: Rates
     dropout: float
     batch_tokens: int
-    objective: Objective = field(default_factory=Objective)
+    balancing: Balancing = field(default_factory=FixedWeights)
+    groups: Rows | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """A task in the loop.
+
+    Attributes:
+        head: where its head starts; not changed.
+        targets: of all rows, [N, …].
+        labelled: whether a row has an answer, [N].
+        objective: what is lowered.
+        numbers: what the head reads beside the vectors, [N, F]; None: nothing.
+        weight: of its loss.
+    """
+
+    head: stepped.Tensors
+    targets: NDArray[Any]
+    labelled: NDArray[np.bool_]
+    objective: Objective
+    numbers: NDArray[np.float32] | None = None
+    weight: float = 1.0
 
 
 def train(
     source: Source,
-    head: stepped.Tensors,
-    targets: NDArray[np.int64],
+    learners: Sequence[Learner],
     train_rows: Rows,
     validation_rows: Rows,
     options: Training,
@@ -90,8 +130,6 @@ def train(
     Of several processes each takes its share of the rows of every batch, and all end with the same parameters.
 
     Args:
-        head: where the head starts; not changed.
-        targets: class numbers of all rows, [N].
         options: `epochs`, `optimizer`, `weight_decay`, `warmup`, `batch_size`, `clip_norm`, `patience` and `seed` are used.
         views: of `train_rows`; None: they are as they are.
         epochs: those of this phase, counted from 1; None: all. The learning rate rises and falls within them.
@@ -100,15 +138,15 @@ def train(
     Raises:
         EngineFault: `diverged` in the first epoch; `out_of_memory` when one row alone does not fit.
     """
-    loop = _Loop(source, head, targets, views or Views(len(targets), train_rows), options, recipe, told)
+    loop = _Loop(source, learners, views or Views(len(learners[0].labelled), train_rows), options, recipe, told)
     return loop.run(validation_rows, epochs or range(1, options.epochs + 1), before)
 
 
-Through = Callable[[NDArray[np.float32]], NDArray[Any]]
-"""What is made of some vectors [N, D], row by row."""
+Through = Callable[[NDArray[np.float32], Rows], NDArray[Any]]
+"""What is made of the vectors [B, D] of some rows [B], row by row."""
 
 
-def embed_all(source: Source, rows: Rows, batch_tokens: int, through: Through = lambda vectors: vectors) -> NDArray[Any]:
+def embed_all(source: Source, rows: Rows, batch_tokens: int, through: Through = lambda vectors, _rows: vectors) -> NDArray[Any]:
     """Pooled vectors [N, D] of these rows, in eval mode, in their order, or what `through` makes of them; each row runs in one process."""
     return group_now().divided(rows, lambda share: _embedded(source, share, batch_tokens, through))
 
@@ -122,7 +160,7 @@ def _embedded(source: Source, rows: Rows, batch_tokens: int, through: Through) -
     values = np.empty(0)
     with torch.no_grad():
         for part in _parts(rows[order], lengths, batch_tokens, len(rows), alike=source.alike):
-            made = through(source.embed(part).float().cpu().numpy())
+            made = through(source.embed(part).float().cpu().numpy(), part)
             if not done:
                 values = np.empty((len(rows), *made.shape[1:]), made.dtype)
             values[order[done : done + len(part)]] = made
@@ -134,27 +172,35 @@ class _Loop:
     def __init__(
         self,
         source: Source,
-        head: stepped.Tensors,
-        targets: NDArray[np.int64],
+        learners: Sequence[Learner],
         views: Views,
         options: Training,
         recipe: Recipe,
         told: Told,
     ) -> None:
-        self._source, self._targets, self._options, self._told = source, targets, options, told
+        self._source, self._learners, self._options, self._told = source, learners, options, told
         self._views, self._recipe, self._group = views, recipe, group_now()
         self._lengths = source.lengths  # once: a source may have to make them
-        self._head = {name: nn.Parameter(torch.from_numpy(value).to(source.device, copy=True)) for name, value in head.items()}
+        self._heads = [
+            {name: nn.Parameter(torch.from_numpy(value).to(source.device, copy=True)) for name, value in _as_learnt(each).items()}
+            for each in learners
+        ]
         self._most_rows = 2**30
+        weighed = [Weighed(each.weight, isinstance(each.objective, Squares)) for each in learners]
+        self._balancer = make_balancer(recipe.balancing, weighed, self._group.total)
+        self._cosines: list[list[float | None]] | None = None
 
     def run(self, validation_rows: Rows, epochs: range, best: Trained | None) -> Trained:
         seed = self._options.seed + epochs.start - 1
         torch.manual_seed(seed + SEED_STEP * self._group.rank)  # dropout
         chance = np.random.default_rng(seed)
+        groups = self._recipe.groups
+        sampler = None if groups is None else Sampler(groups, "balanced", chance)
         size = AUTO_BATCH if self._options.batch_size == "auto" else self._options.batch_size
         per_epoch = -(-len(self._views.train) // size)
         steps = per_epoch * self._options.epochs
-        parameters = {**self._source.parameters, **{f"head/{name}": parameter for name, parameter in self._head.items()}}
+        heads = {f"head/{number}/{name}": each for number, head in enumerate(self._heads) for name, each in head.items()}
+        parameters = {**self._source.parameters, **heads}
         self._learning = list(parameters.values())
         if self._group.size > 1:
             self._group.make_equal(self._learning)
@@ -165,23 +211,30 @@ class _Loop:
         step, waited, rate = (epochs.start - 1) * per_epoch, 0, 0.0
         for epoch in epochs:
             self._source.mode(training=True)
-            losses = []
-            for batch in _batches(self._views.of_epoch(epoch), self._lengths, size, chance):
-                loss = self._step(batch)
+            losses: list[list[float | None]] = []
+            self._cosines = None
+            places = self._views.of_epoch(epoch)
+            if sampler is not None:
+                places = places[sampler.of_epoch(epoch - epochs.start)]
+            for batch in _batches(places, self._lengths, size, chance):
+                told = self._step(batch)
                 step += 1
-                if not np.isfinite(loss):
+                if not np.isfinite(self._total(told)):
                     return self._diverged(best, kept, epoch, step)
-                losses.append(loss)
+                losses.append(told)
                 rate = self._optimiser.learning_rate
                 self._optimiser.advance()
                 self._told.step(step=step, steps=steps, epoch=epoch)
-            validation = self._validate(validation_rows) if len(validation_rows) else None
-            mean = float(np.mean(losses))
-            self._told.epoch(epoch=epoch, step=step, learning_rate=rate, train_loss=mean, validation_loss=validation)
+            by_task = self._validate(validation_rows)
+            validation = None if all(loss is None for loss in by_task) else self._total(by_task)
+            pairs = zip(zip(*losses, strict=True), by_task, strict=True)
+            self._told.epoch(epoch=epoch, step=step, learning_rate=rate, losses=[Losses(_mean(train), judged) for train, judged in pairs])
+            if len(self._learners) > 1:
+                self._told.tasks(epoch=epoch, step=step, weights=self._balancer.weights(), cosines=self._cosines or [])
             if validation is not None and not np.isfinite(validation):
                 return self._diverged(best, kept, epoch, step)
             if best is None or validation is None or best.validation_loss is None or validation < best.validation_loss:
-                best, waited = Trained(self._head_now(), epoch, step, validation), 0
+                best, waited = Trained(self._heads_now(), epoch, step, validation), 0
                 kept = self._parameters_now()
             else:
                 waited += 1
@@ -193,8 +246,8 @@ class _Loop:
         self._restore(kept)
         return best
 
-    def _step(self, batch: Rows) -> float:
-        """One step over `batch`, in as many parts as memory needs; the mean loss before it."""
+    def _step(self, batch: Rows) -> list[float | None]:
+        """One step over `batch`, in as many parts as memory needs; each task's mean loss before it, None where no row has its answer."""
         while True:
             try:
                 return self._gather(batch)
@@ -208,32 +261,88 @@ class _Loop:
             self._most_rows = max(1, min(self._most_rows, len(batch)) // 2)
             self._told.warning("out_of_memory", f"Memory ran out; batches run in parts of {self._most_rows} rows, of the same size in all.")
 
-    def _gather(self, batch: Rows) -> float:
+    def _gather(self, batch: Rows) -> list[float | None]:
         self._optimiser.forget_gradients()
         self._source.forget()
-        total = self._group.added_up(lambda: self._passes(self._group.share(batch), len(batch)))
-        if np.isfinite(total):
+        counts = [int(each.labelled[self._views.row(batch)].sum()) for each in self._learners]
+        rows = self._group.share(batch)
+        self._balancer.begin(lambda: self._look(rows, counts))
+        summed = self._group.added_up(lambda: self._passes(rows, counts), len(counts))
+        losses = [loss if count else None for loss, count in zip(summed, counts, strict=True)]
+        if np.isfinite(self._total(losses)):
             self._source.collect()
             self._group.add_gradients(self._learning)
             self._optimiser.step()
             self._source.refresh()
-        return total
+            self._balancer.after_step(lambda: self._look(rows, counts))
+        return losses
 
-    def _passes(self, rows: Rows, size: int) -> float:
-        """Gradients of these rows of a batch of `size`, and their part of its loss."""
-        total = 0.0
+    def _passes(self, rows: Rows, counts: Sequence[int]) -> list[float]:
+        """Gradients of these rows of a batch, and their parts of its losses; `counts`: rows of the batch with each task's answer."""
+        totals = [0.0] * len(counts)
         for part in _parts(rows, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
-            scores = stepped.forward(self._head, self._source.embed(part), self._recipe.dropout)
-            targets = torch.from_numpy(self._targets[self._views.row(part)]).to(scores.device)
-            loss = self._recipe.objective.of(scores.float(), targets).sum() / size
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())  # waits for the device
-        return total
+            vectors, places = self._source.embed(part), self._views.row(part)
+            if not vectors.requires_grad:
+                vectors.requires_grad_()  # a balancer compares the gradients of tasks there
+            losses = [self._loss(number, vectors, places, count) for number, count in enumerate(counts)]
+            told = [0.0 if loss is None else float(loss.detach()) for loss in losses]  # waits for the device
+            totals = [total + loss for total, loss in zip(totals, told, strict=True)]
+            if not np.isfinite(told).all():
+                break  # no step will be taken
+            if len(losses) > 1 and self._cosines is None:
+                self._cosines = task_cosines(task_gradients(losses, self._source.shared)) if self._source.shared else []
+            self._balancer.backward(losses, [vectors])
+        return totals
 
-    def _validate(self, rows: Rows) -> float:
-        # the scores alone are kept: vectors of all rows, twice as wide for the head, would grow with the rows
-        scores = embed_all(self._source, rows, self._recipe.batch_tokens, partial(stepped.logits, self._head_now()))
-        return log_loss(scores, self._targets[rows], self._recipe.objective.weights)
+    @torch.no_grad()
+    def _look(self, rows: Rows, counts: Sequence[int]) -> list[float | None]:
+        """Each task's part of its mean loss in these rows of a batch, as it is now; None when none of them has its answer."""
+        totals: list[float | None] = [None] * len(counts)
+        for part in _parts(rows, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
+            vectors, places = self._source.embed(part), self._views.row(part)
+            for number, count in enumerate(counts):
+                loss = self._loss(number, vectors, places, count)
+                if loss is not None:
+                    totals[number] = (totals[number] or 0.0) + float(loss)
+        return totals
+
+    def _loss(self, number: int, vectors: Tensor, places: Rows, count: int) -> Tensor | None:
+        """A task's part of its mean loss over `count` rows of the batch; None when none of these rows has its answer."""
+        learner = self._learners[number]
+        there = learner.labelled[places]
+        if not there.any():
+            return None
+        if not there.all():
+            vectors, places = vectors[torch.from_numpy(there).to(vectors.device)], places[there]
+        if learner.numbers is not None:
+            beside = torch.from_numpy(learner.numbers[places]).to(vectors.device, vectors.dtype)
+            vectors = torch.cat([vectors, beside], dim=1)  # [B, D + F]
+        scores = stepped.forward(self._heads[number], vectors, self._recipe.dropout)
+        targets = torch.from_numpy(learner.targets[places]).to(scores.device)
+        return learner.objective.of(scores.float(), targets).sum() / count
+
+    def _total(self, losses: Sequence[float | None]) -> float:
+        """What the step lowers, of each task's loss."""
+        return sum(each.weight * loss for each, loss in zip(self._learners, losses, strict=True) if loss is not None)
+
+    def _validate(self, rows: Rows) -> list[float | None]:
+        """Each task's loss; None when none of the rows has its answer."""
+        if not len(rows):
+            return [None] * len(self._learners)
+        heads = [{name: value.detach().cpu().numpy() for name, value in head.items()} for head in self._heads]
+        ends = np.cumsum([stepped.outputs(head) for head in heads])[:-1]
+
+        def scores_of(vectors: NDArray[np.float32], part: Rows) -> NDArray[np.float64]:
+            # the scores alone are kept: vectors of all rows, twice as wide for the head, would grow with the rows
+            read = [vectors if each.numbers is None else np.hstack([vectors, each.numbers[part]]) for each in self._learners]
+            return np.concatenate([stepped.logits(head, given) for head, given in zip(heads, read, strict=True)], axis=1)
+
+        scores = np.split(embed_all(self._source, rows, self._recipe.batch_tokens, scores_of), ends, axis=1)
+        judged: list[float | None] = []
+        for each, given in zip(self._learners, scores, strict=True):
+            there = each.labelled[rows]
+            judged.append(each.objective.judge(given[there], each.targets[rows[there]]) if there.any() else None)
+        return judged
 
     def _diverged(self, best: Trained | None, kept: list[Tensor], epoch: int, step: int) -> Trained:
         message = f"The loss was no longer finite in epoch {epoch}, step {step}"
@@ -251,8 +360,24 @@ class _Loop:
     def _parameters_now(self) -> list[Tensor]:
         return [parameter.detach().clone() for parameter in self._source.parameters.values()]
 
-    def _head_now(self) -> stepped.Tensors:
-        return {name: parameter.detach().cpu().numpy().copy() for name, parameter in self._head.items()}
+    def _heads_now(self) -> list[stepped.Tensors]:
+        """As they answer, in the unit that is meant."""
+        return [
+            stepped.in_unit({name: parameter.detach().cpu().numpy().copy() for name, parameter in head.items()}, each.objective.unit)
+            for head, each in zip(self._heads, self._learners, strict=True)
+        ]
+
+
+def _as_learnt(learner: Learner) -> stepped.Tensors:
+    """Its head in the unit in which it learns."""
+    scale, shift = learner.objective.unit
+    return stepped.in_unit(learner.head, (1 / scale, -shift / scale))
+
+
+def _mean(losses: Sequence[float | None]) -> float | None:
+    """Over the batches that had the task's answers."""
+    there = [loss for loss in losses if loss is not None]
+    return float(np.mean(there)) if there else None
 
 
 def _batches(rows: Rows, lengths: NDArray[np.int64], size: int, chance: np.random.Generator) -> Iterator[Rows]:

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 from headstart.errors import BadInput, closest, invalid_field, listing, quote
 from headstart.specs.backbones import Modality
-from headstart.specs.datasets import MEDIA_TYPES, SPLITS, ColumnProfile, DatasetProfile
+from headstart.specs.datasets import LIST_TYPES, MEDIA_TYPES, SPLITS, ColumnProfile, DatasetProfile
 from headstart.specs.labels import MAX_LABEL_CHARS
 from headstart.specs.tasks import Task
 
 SPLIT_POINTER = "/evaluation/split_column"
+
+NO_ANSWERS = {"image": "files", "audio": "files", "tokens": "lists of words", "tags": "lists of tags"}
+"""Types of columns that are no target of one answer for each example, in words."""
 
 
 def find_column(name: str, profile: DatasetProfile, pointer: str) -> ColumnProfile:
@@ -33,7 +36,7 @@ class TaskColumns:
     """The columns of a task."""
 
     inputs: list[ColumnProfile]
-    target: ColumnProfile
+    targets: list[ColumnProfile]
 
     @property
     def missing(self) -> int:
@@ -49,19 +52,18 @@ def task_columns(task: Task, number: int, profile: DatasetProfile) -> TaskColumn
     """
     inputs = [_input(task, number, name, column, profile) for name, column in task.inputs.given.items()]
     pointer = f"/tasks/{number}/target"
-    target = find_column(task.target, profile, pointer)
-    if target.name in {column.name for column in inputs}:
-        raise invalid_field(
-            pointer, f"The column {quote(target.name)} is both the input and the target.", _label_columns(profile, target.name)
-        )
-    if target.type in MEDIA_TYPES:
-        raise invalid_field(
-            pointer, f"The column {quote(target.name)} holds files, and {task.type} learns labels.", _label_columns(profile, target.name)
-        )
-    if target.type == "number" and task.problem is None:
-        hint = 'Set "problem" to "single-label" to take each number as a class, or state the type "category" in the dataset\'s schema.'
-        raise invalid_field(pointer, f"The column {quote(target.name)} holds numbers, and {task.type} learns labels.", hint)
-    return TaskColumns(inputs, target)
+    pointers = [pointer] if isinstance(task.target, str) else [f"{pointer}/{place}" for place in range(len(task.target))]
+    targets = [find_column(name, profile, each) for name, each in zip(task.targets, pointers, strict=True)]
+    for place, (target, each) in enumerate(zip(targets, pointers, strict=True)):
+        if target.name in {column.name for column in inputs}:
+            message = f"The column {quote(target.name)} is both the input and the target."
+            raise invalid_field(each, message, label_columns(profile, target.name))
+        if target.name in {column.name for column in targets[:place]}:
+            raise invalid_field(each, f"The column {quote(target.name)} is a target twice.", "Name each column once.")
+        if target.type in NO_ANSWERS:
+            message = f"The column {quote(target.name)} holds {NO_ANSWERS[target.type]}, and {task.type} learns labels or numbers."
+            raise invalid_field(each, message, label_columns(profile, target.name))
+    return TaskColumns(inputs, targets)
 
 
 def _input(task: Task, number: int, name: str, column_name: str, profile: DatasetProfile) -> ColumnProfile:
@@ -81,8 +83,8 @@ def _input(task: Task, number: int, name: str, column_name: str, profile: Datase
 
 
 def _holds(column: ColumnProfile, modality: Modality) -> bool:
-    """Whether a column's cells are of a modality; numbers and categories can be read as texts."""
-    return column.type not in MEDIA_TYPES if modality == "text" else column.type == modality
+    """Whether a column's cells are of a modality; numbers and categories can be read as texts, lists of words and tags cannot."""
+    return column.type not in {*MEDIA_TYPES, "tokens", "tags"} if modality == "text" else column.type == modality
 
 
 def label_counts(target: ColumnProfile, number: int, profile: DatasetProfile) -> dict[str, int]:
@@ -93,9 +95,10 @@ def label_counts(target: ColumnProfile, number: int, profile: DatasetProfile) ->
     """
     if target.values is not None:
         return target.values
-    what = "texts too long" if target.longest > MAX_LABEL_CHARS else f"{target.distinct:,} different values, too many"
+    long = target.type not in LIST_TYPES and target.longest > MAX_LABEL_CHARS
+    what = "texts too long" if long else f"{target.distinct:,} different values, too many"
     message = f"The column {quote(target.name)} has {what} to be labels."
-    raise invalid_field(f"/tasks/{number}/target", message, _label_columns(profile, target.name))
+    raise invalid_field(f"/tasks/{number}/target", message, label_columns(profile, target.name))
 
 
 def split_counts(name: str, profile: DatasetProfile, taken: set[str]) -> dict[str, int]:
@@ -124,7 +127,7 @@ def _not_a_split(message: str) -> BadInput:
     return invalid_field(SPLIT_POINTER, message, hint)
 
 
-def _label_columns(profile: DatasetProfile, but: str) -> str:
+def label_columns(profile: DatasetProfile, but: str) -> str:
     """A hint that names the columns that look like labels."""
     labels = [column.name for column in profile.columns if column.type == "category" and column.name != but]
     if labels:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 from headstart.errors import closest, invalid_field, listing, quote
-from headstart.specs.heads import KnnHead
-from headstart.specs.jobs import FeatureExtraction, JobSpec
+from headstart.specs.heads import Head, KnnHead
+from headstart.specs.jobs import FeatureExtraction, JobSpec, Training
 from headstart.specs.labels import normal_label
 from headstart.specs.plans import PlanWarning
+from headstart.specs.tasks import Problem
 
 OTHER_HEADS = 'Use a "linear" or "mlp" head, or leave it out.'
 
@@ -69,8 +70,28 @@ def head_warnings(spec: JobSpec, train_rows: int, width: int) -> Iterable[PlanWa
         yield PlanWarning(code="rows_kept", pointer="/method/head/type", message=message)
 
 
-def check_class_weights(spec: JobSpec, labels: Mapping[str, int]) -> None:
+def check_problem(head: Head, problem: Problem, training: Training, number: int) -> None:
+    """See that a head can give the answers of a problem, by a loss there is for it.
+
+    Raises:
+        BadInput: `invalid_field`.
+    """
+    if head.type == "prototype" and problem != "single-label":
+        message = f"A prototype head gives the class whose mean is nearest, and the problem of task {number + 1} is {problem}."
+        raise invalid_field("/method/head/type", message, 'Use a "linear", "mlp" or "knn" head.')
+    if problem != "regression":
+        return
+    for name, given in (("loss", training.loss != "cross-entropy"), ("label_smoothing", training.label_smoothing > 0)):
+        if given:
+            message = f"Task {number + 1} is a regression, whose loss is the squared error; it has no labels that {name} could change."
+            raise invalid_field(f"/training/{name}", message, "Leave it out.")
+
+
+def check_class_weights(spec: JobSpec, labels: Collection[str]) -> None:
     """See that each weight is for a label that there is.
+
+    Args:
+        labels: of all tasks.
 
     Raises:
         BadInput: `invalid_field`, with the closest labels.

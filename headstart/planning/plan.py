@@ -8,14 +8,20 @@ from typing import Literal
 
 from headstart.errors import invalid_field, quote
 from headstart.planning.augmentation import check_augmentation, fixed_views, is_fresh, reason_to_keep
-from headstart.planning.classes import check_classes, lookalikes, ordered_classes, smallest_class
-from headstart.planning.columns import TaskColumns, label_counts, split_counts, task_columns
+from headstart.planning.balancing import check_balancing
+from headstart.planning.classes import lookalikes
+from headstart.planning.columns import TaskColumns, split_counts, task_columns
+from headstart.planning.comparing import comparing_seconds, with_comparing
 from headstart.planning.estimates import AUTO_BATCH, CHARS_PER_TOKEN, Work, estimate, kept_in, kept_numbers, mean_units, pooled_width
-from headstart.planning.heads import check_class_weights, check_head, check_rows, head_warnings
+from headstart.planning.evaluation import check_evaluation, evaluation_warnings
+from headstart.planning.extras import plan_extras
+from headstart.planning.heads import check_class_weights, check_head, check_problem, check_rows, head_warnings
 from headstart.planning.history import corrected, correction_by
 from headstart.planning.layers import resolve_layer
+from headstart.planning.relationship import Learnt, relationship_of
 from headstart.planning.schedule import Step, spans, steps_of
-from headstart.planning.splits import carve_validation, counts_for_class
+from headstart.planning.splits import Counted, carve_validation, count_rows
+from headstart.planning.targets import TargetPlan, plan_target
 from headstart.planning.trainable import Selection
 from headstart.planning.tuning import Tuning, estimate_tuning
 from headstart.specs.backbones import Anatomy, Layer, TextInput
@@ -23,7 +29,7 @@ from headstart.specs.datasets import DatasetProfile
 from headstart.specs.fields import DType
 from headstart.specs.history import PastJob
 from headstart.specs.jobs import Evaluation, FeatureExtraction, FineTuning, JobSpec
-from headstart.specs.plans import FEATURE_BYTES, INPUT, CachePlan, Hardware, Plan, PlanWarning, RowsPlan, TaskPlan, Trainable, joined
+from headstart.specs.plans import FEATURE_BYTES, INPUT, CachePlan, Extra, Hardware, Plan, PlanWarning, RowsPlan, TaskPlan, Trainable, joined
 
 BATCH_TOKENS = 1_024
 FEW_TEST_ROWS = 100
@@ -32,10 +38,11 @@ MAX_PAIRS = 5
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """A task's columns and the rows of each of its classes."""
+    """A task's columns, and what its head learns and reads."""
 
     of_task: TaskColumns
-    labels: dict[str, int]
+    target: TargetPlan
+    extras: list[Extra]
 
 
 def make_plan(
@@ -45,6 +52,7 @@ def make_plan(
     hardware: Hardware | None,
     *,
     parent: str | None = None,
+    source: Learnt | None = None,
     cache_budget_bytes: int,
     history: Sequence[PastJob] = (),
 ) -> Plan:
@@ -52,6 +60,7 @@ def make_plan(
 
     Args:
         parent: the model that stands in for the backbone; it has the same anatomy.
+        source: what that model has learnt.
         history: jobs of the same kind, by which the estimate is corrected.
 
     Rows are exact when no row lacks an input and validation is not carved out of the user's own train rows; else it is not
@@ -61,15 +70,23 @@ def make_plan(
         BadInput: `column_not_found`, `layer_not_found`, `too_few_classes`, `class_too_small` or `invalid_field`, each with a
             JSON pointer into the spec.
     """
+    _check_tasks(spec)
     _check_modality(spec, anatomy)
     check_head(spec)
+    check_balancing(
+        spec.training.balancing,
+        spec.training.sampling,
+        [task.weight for task in spec.tasks],
+        stepped=not isinstance(spec.method, FeatureExtraction) or spec.method.head.stepped,
+    )
     check_augmentation(spec)
     _check_init(spec)
     max_tokens = _max_tokens(spec, anatomy)
     cut = _cut(spec, anatomy)
     columns = [_columns(spec, number, profile) for number in range(len(spec.tasks))]
     first = columns[0]
-    rows = _rows(spec.evaluation, first, profile)
+    check_class_weights(spec, {label for each in columns for label in each.target.classes})
+    rows, counted = _rows(spec.evaluation, columns, profile)
     check_rows(spec, rows.train)
     width = sum(pooled_width(layer, spec.method.pooling, anatomy) for layer in cut.outputs)
     fitted = rows.train * max(1, fixed_views(spec))
@@ -80,7 +97,7 @@ def make_plan(
         batch_tokens=max(BATCH_TOKENS, max_tokens or 0),
         boundary=cut.output,
         width=width,
-        classes=sum(len(task.classes) for task in tasks),
+        classes=sum(task.outputs for task in tasks),
         dtype=spec.training.dtype,
         head_steps=_head_steps(spec, rows.train),
         views=fixed_views(spec),
@@ -100,7 +117,8 @@ def make_plan(
         kept_dtype = kept_in(hardware, work.dtype)
         cached = {tuning.boundary.name: tuning.boundary for tuning in tunings if tuning.boundary is not None}
         kept = int(work.kept_rows * sum(kept_numbers(layer, anatomy, work.mean_units) for layer in cached.values()))
-    correction = correction_by(history)
+    seconds = comparing_seconds(tasks, rows, spec.tasks[0].modality, baselines=spec.evaluation.baselines)
+    estimated, correction = with_comparing(estimated, seconds), correction_by(history)
     return Plan(
         object="plan",
         method=spec.method.type,
@@ -110,6 +128,13 @@ def make_plan(
         trainable=_trainable(cut),
         phases=[step.phase for step in cut.steps] if len(cut.steps) > 1 else [],
         adapter=None if cut.tuned is None else cut.tuned.adapter,
+        relationship=relationship_of(
+            spec.relationship,
+            Learnt("", spec.dataset.partition(":")[0], {label for task in tasks for label in task.classes}),
+            source,
+            tasks=len(tasks),
+            pretrained=spec.init == "pretrained",
+        ),
         tasks=tasks,
         rows=rows,
         dtype=work.dtype,
@@ -118,6 +143,8 @@ def make_plan(
         correction=correction,
         warnings=[
             *_row_warnings(rows, first, profile, spec.evaluation),
+            *_missing_warnings(tasks, profile),
+            *evaluation_warnings(spec.evaluation, counted, profile),
             *_text_warnings(spec, first, max_tokens),
             *_label_warnings(columns),
             *head_warnings(spec, fitted, work.width),
@@ -186,10 +213,10 @@ def _check_init(spec: JobSpec) -> None:
 
 
 def _check_modality(spec: JobSpec, anatomy: Anatomy) -> None:
-    needed = spec.tasks[0].modality
-    if anatomy.modality != needed:
-        message = f"The backbone {quote(spec.backbone)} takes {anatomy.modality}, and {spec.tasks[0].type} needs {needed}."
-        raise invalid_field("/backbone", message, f"Choose a backbone whose modality is {needed}.")
+    for task in spec.tasks:
+        if anatomy.modality != task.modality:
+            message = f"The backbone {quote(spec.backbone)} takes {anatomy.modality}, and {task.type} needs {task.modality}."
+            raise invalid_field("/backbone", message, f"Choose a backbone whose modality is {task.modality}.")
 
 
 def _max_tokens(spec: JobSpec, anatomy: Anatomy) -> int | None:
@@ -233,47 +260,66 @@ def _check_pooling(pooling: str, layer: Layer, anatomy: Anatomy, backbone: str) 
 
 
 def _columns(spec: JobSpec, number: int, profile: DatasetProfile) -> _Columns:
-    columns = task_columns(spec.tasks[number], number, profile)
-    labels = label_counts(columns.target, number, profile)
-    check_class_weights(spec, labels)
-    check_classes(labels, columns.target.name, f"/tasks/{number}/target", smallest=smallest_class(spec.evaluation.split_column))
-    return _Columns(columns, labels)
+    task = spec.tasks[number]
+    columns = task_columns(task, number, profile)
+    target = plan_target(task, number, columns, profile, split_column=spec.evaluation.split_column)
+    check_problem(spec.method.head, target.problem, spec.training, number)
+    taken = {column.name for column in (*columns.inputs, *columns.targets)}
+    return _Columns(columns, target, plan_extras(task, number, profile, taken))
 
 
 def _task(spec: JobSpec, number: int, columns: _Columns, width: int, train_rows: int) -> TaskPlan:
-    task = spec.tasks[number]
-    classes = ordered_classes(columns.labels)
-    return TaskPlan(
+    task, target = spec.tasks[number], columns.target
+    made = TaskPlan(
         name=task.name,
         type=task.type,
-        problem="single-label",
-        classes=classes,
-        head_parameters=spec.method.head.parameters(width, len(classes), train_rows),
-        labelled_rows=sum(columns.labels.values()),
+        problem=target.problem,
+        classes=target.classes,
+        features=columns.extras,
+        head_parameters=0,
+        labelled_rows=target.labelled,
     )
+    read = width + sum(extra.width for extra in columns.extras)
+    return made.model_copy(update={"head_parameters": spec.method.head.parameters(read, made.outputs, train_rows)})
 
 
-def _rows(evaluation: Evaluation, columns: _Columns, profile: DatasetProfile) -> RowsPlan:
+def _check_tasks(spec: JobSpec) -> None:
+    """See that tasks can be told apart, and read the same."""
+    first = spec.tasks[0]
+    for number, task in enumerate(spec.tasks[1:], start=1):
+        if task.name in {other.name for other in spec.tasks[:number]}:
+            message = f"Two tasks are called {quote(task.name)}; answers and metrics are keyed by a task's name."
+            raise invalid_field(f"/tasks/{number}/name", message, "Give each task a name of its own.")
+        if task.type == first.type and task.inputs.given != first.inputs.given:
+            message = f"The tasks {quote(first.name)} and {quote(task.name)} read other columns, and one pass of the backbone serves all."
+            raise invalid_field(f"/tasks/{number}/inputs", message, "Let all tasks read the same columns.")
+
+
+def _rows(evaluation: Evaluation, columns: Sequence[_Columns], profile: DatasetProfile) -> tuple[RowsPlan, Counted]:
+    """Without the user's split the strata of the first task are dealt alike; rows that only other tasks have labels for are one more."""
+    first, others = columns[0], len(columns) > 1
+    targets = {column.name for each in columns for column in each.of_task.targets}
+    check_evaluation(evaluation, profile, targets)
+    labelled = profile.rows if others else first.target.labelled
     if evaluation.split_column is None:
-        if evaluation.validation_size + evaluation.test_size >= 1:
-            message = "validation_size and test_size together leave no rows to train on."
-            raise invalid_field("/evaluation/test_size", message, "Let their sum be below 1.")
-        parts = [counts_for_class(rows, evaluation.validation_size, evaluation.test_size) for rows in columns.labels.values()]
-        train, validation, test = (sum(part) for part in zip(*parts, strict=True))
+        strata = list(first.target.strata.values())
+        lacking = max(profile.rows - sum(strata), 0) if others else 0
+        exact = not lacking and first.target.problem != "multi-label"
+        counted = count_rows(evaluation, [*strata, lacking] if lacking else strata, exact=exact)
     else:
-        taken = {column.name for column in (*columns.of_task.inputs, columns.of_task.target)}
-        counts = split_counts(evaluation.split_column, profile, taken)
+        counts = split_counts(evaluation.split_column, profile, targets | {column.name for column in first.of_task.inputs})
         train, validation, test = counts["train"], counts["validation"], counts["test"]
         if not validation:
             train, validation = carve_validation(train, evaluation.validation_size)
-    return _without_missing(train, validation, test, columns, profile)
+        counted = Counted(train, validation, test)
+    return _without_missing(counted, labelled, first.of_task.missing, profile), counted
 
 
-def _without_missing(train: int, validation: int, test: int, columns: _Columns, profile: DatasetProfile) -> RowsPlan:
+def _without_missing(counted: Counted, labelled: int, missing: int, profile: DatasetProfile) -> RowsPlan:
     """Take out rows that lack an input, and with the user's split those that lack a label, from each part alike."""
+    train, validation, test = counted.train, counted.validation, counted.test
     kept = train + validation + test
-    lack = columns.of_task.missing + max(kept - sum(columns.labels.values()), 0)
-    usable = max(kept - lack, 0)
+    usable = max(kept - missing - max(kept - labelled, 0), 0)
     if usable < kept:
         validation, test = (round(part * usable / kept) for part in (validation, test))
         train = max(usable - validation - test, 0)
@@ -305,6 +351,15 @@ def _row_warnings(rows: RowsPlan, columns: _Columns, profile: DatasetProfile, ev
         yield PlanWarning(code="rows_dropped", pointer=None, message=message)
 
 
+def _missing_warnings(tasks: Sequence[TaskPlan], profile: DatasetProfile) -> Iterable[PlanWarning]:
+    """With several tasks a row without a label of one may serve another."""
+    for number, task in enumerate(tasks if len(tasks) > 1 else ()):
+        lacking = profile.rows - task.labelled_rows
+        if lacking:
+            message = f"{lacking:,} of {profile.rows:,} rows have no label for {quote(task.name)}; they count for the other tasks alone."
+            yield PlanWarning(code="labels_missing", pointer=f"/tasks/{number}/target", message=message)
+
+
 def _text_warnings(spec: JobSpec, columns: _Columns, max_tokens: int | None) -> Iterable[PlanWarning]:
     if max_tokens is None:
         return
@@ -320,7 +375,7 @@ def _text_warnings(spec: JobSpec, columns: _Columns, max_tokens: int | None) -> 
 
 def _label_warnings(columns: Sequence[_Columns]) -> Iterable[PlanWarning]:
     for number, each in enumerate(columns):
-        pairs = lookalikes(each.labels)
+        pairs = lookalikes(dict.fromkeys(each.target.classes, 1))
         if pairs:
             shown = "; ".join(f"{quote(one)} and {quote(other)}" for one, other in pairs[:MAX_PAIRS])
             more = f"; and {len(pairs) - MAX_PAIRS:,} more pairs" if len(pairs) > MAX_PAIRS else ""

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headstart.specs.evaluation import Evaluation
+
 MIN_CLASS_ROWS = 3
 """One row each to train, validate and test on."""
 
@@ -25,6 +30,60 @@ def carve_validation(rows: int, validation_size: float) -> tuple[int, int]:
         return rows, 0
     validation = min(max(_round(rows * validation_size), 1), rows - 1)
     return rows - validation, validation
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """The part of cross-validation that tests: `number` from 0, of so many."""
+
+    number: int
+    of: int
+
+
+def fold_count(before: int, rows: int, fold: Fold) -> int:
+    """How many of `rows` test in a fold, where `before` rows of other classes were dealt first: rows go to the folds in turn."""
+    return _dealt(before + rows, fold) - _dealt(before, fold)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Rows of each part; `exact`: the engine deals just so many, else only about so many."""
+
+    train: int
+    validation: int
+    test: int
+    exact: bool = True
+
+
+def count_rows(evaluation: Evaluation, classes: Sequence[int], *, exact: bool = True, fold: int = 0) -> Counted:
+    """How many rows train, validate and test where the user's column does not say it.
+
+    Args:
+        classes: rows of each class of the first task, in the order of the classes; of a regression, one number.
+        exact: whether a row is of just one of them: False where rows have several labels, or lack that of the first task.
+        fold: of cross-validation, the one that tests.
+    """
+    if evaluation.group_column is not None or evaluation.time_column is not None:
+        classes, exact = [sum(classes)], False
+    validation_size, test_size = evaluation.validation_size, evaluation.test_size
+    if evaluation.folds is None:
+        parts = [counts_for_class(rows, validation_size, test_size) for rows in classes]
+    elif evaluation.time_column is not None:
+        block = sum(classes) // (evaluation.folds + 1)
+        parts = [(*carve_validation(block * (fold + 1), validation_size), block)]
+    else:
+        parts, before = [], 0
+        for rows in classes:
+            test = fold_count(before, rows, Fold(fold, evaluation.folds))
+            parts.append((*carve_validation(rows - test, validation_size), test))
+            before += rows
+    train, validation, test = (sum(part) for part in zip(*parts, strict=True))
+    return Counted(train, validation, test, exact)
+
+
+def _dealt(rows: int, fold: Fold) -> int:
+    """How many of the first `rows` go to a fold."""
+    return (rows - fold.number + fold.of - 1) // fold.of
 
 
 def _round(share: float) -> int:

@@ -8,10 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from headstart.specs.augmentation import Augmentation
-from headstart.specs.fields import MAX_INT, ColumnName, Input, Moment, Name, Reference, View
+from headstart.specs.balancing import Balancing, FixedWeights, Sampling
+from headstart.specs.evaluation import Evaluation as Evaluation  # noqa: PLC0414 - a part of the spec, which is taken from here
+from headstart.specs.fields import MAX_INT, Input, Moment, Name, Reference, View
 from headstart.specs.heads import Head, LinearHead
-from headstart.specs.plans import Estimate, Plan
+from headstart.specs.plans import Plan
 from headstart.specs.problems import Failure
+from headstart.specs.relationships import RelationshipName
 from headstart.specs.tasks import Task
 
 Pooling = Literal["mean", "first", "max", "pooler", "flatten"]
@@ -215,15 +218,14 @@ class Training(Input):
         "many rows they have.",
         examples=[{"neg": 2.0}],
     )
+    balancing: Balancing = Field(default_factory=FixedWeights, description="What the losses of several tasks count beside each other.")
+    sampling: Sampling = Field(
+        default="proportional",
+        description="How often the rows of an epoch come from each task of several: as often as it has rows, or all tasks alike.",
+    )
     augmentation: Augmentation | None = Field(default=None, description="Of images: what chance changes in the training rows.")
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Fixes the split and everything random.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="Of the frozen prefix; auto: measured.")
-
-
-class Evaluation(Input):
-    split_column: ColumnName | None = Field(default=None, description="A column of train | validation | test; null: split by seed.")
-    validation_size: float = Field(default=0.1, gt=0, lt=1, description="Share of the rows.")
-    test_size: float = Field(default=0.2, gt=0, lt=1, description="Share of the rows.")
 
 
 class JobSpec(Input):
@@ -240,7 +242,10 @@ class JobSpec(Input):
     )
     dataset: Reference = Field(examples=["reviews"])
     max_seconds: int | None = Field(default=None, ge=1, le=MAX_INT, description="The job fails with `timed_out` when it runs longer.")
-    tasks: list[Task] = Field(min_length=1, max_length=1, description="What the heads learn; one for now.")
+    tasks: list[Task] = Field(min_length=1, max_length=32, description="What the heads learn, each from its own labels, over one backbone.")
+    relationship: RelationshipName | None = Field(
+        default=None, description="What the job has to do with what its backbone learnt; null: derived. It changes nothing of what is done."
+    )
     method: Method = Field(
         default_factory=lambda: FeatureExtraction(type="feature-extraction"),
         description="What learns: the head alone, the backbone too, or adapters in it.",
@@ -329,36 +334,3 @@ class Metric(View):
     value: float = Field(examples=[0.88])
     step: int = Field(examples=[120])
     epoch: int = Field(examples=[4])
-
-
-class ClassReport(View):
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-class TaskReport(View):
-    split: Literal["validation", "test"]
-    rows: int
-    classes: list[str]
-    metrics: dict[str, float]
-    baselines: dict[str, dict[str, float]]
-    per_class: list[ClassReport]
-    confusion: list[list[int]] = Field(description="Rows are true, columns predicted, in the order of `classes`.")
-
-
-class Report(View):
-    """What the transfer was worth."""
-
-    object: Literal["report"]
-    job: str
-    method: str
-    trainable_parameters: int
-    artifact_bytes: int
-    tasks: dict[str, TaskReport]
-    estimate: Estimate
-    actual: Estimate
-    cache: dict[str, int] = Field(description="`rows_computed` and `rows_reused` of the feature cache.")
-    precision: dict[str, Any] = Field(description="The prefix's dtype, why, and how far it is from float32.")

@@ -23,6 +23,7 @@ class ModelTask(View):
     type: str = Field(examples=["text-classification"])
     problem: str = Field(examples=["single-label"])
     inputs: list[str] = Field(examples=[["text"]])
+    features: list[str] = Field(default=[], description="Columns that its head reads beside them.", examples=[["age", "city"]])
     classes: list[str] = Field(examples=[["neg", "pos"]])
 
 

@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import Field
 
 from headstart.specs.fields import DType, View
+from headstart.specs.relationships import Relationship
+from headstart.specs.tasks import Problem
 
 INPUT = "input"
 """The boundary below the first layer: the whole backbone is the suffix."""
@@ -69,20 +71,41 @@ class Adapter(View):
     dropout: float
 
 
+class Extra(View):
+    """A column that the head reads beside what the backbone gives."""
+
+    column: str = Field(examples=["city"])
+    type: Literal["number", "category"]
+    values: list[str] = Field(description="Of a category: each is a number that is 1 where it holds; of a number: none.")
+
+    @property
+    def width(self) -> int:
+        """Numbers that the head reads of it."""
+        return len(self.values) if self.type == "category" else 1
+
+
 class TaskPlan(View):
     name: str = Field(examples=["sentiment"])
     type: str = Field(examples=["text-classification"])
-    problem: Literal["single-label"]
-    classes: list[str] = Field(description="In the order of scores and of the confusion matrix.", examples=[["neg", "pos"]])
+    problem: Problem
+    classes: list[str] = Field(
+        description="In the order of scores and of the confusion matrix; none of a regression.", examples=[["neg", "pos"]]
+    )
+    features: list[Extra] = Field(default=[], description="What the head reads beside what the backbone gives.")
     head_parameters: int = Field(examples=[770])
     labelled_rows: int = Field(examples=[2000])
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the head gives."""
+        return len(self.classes) or 1
 
 
 class RowsPlan(View):
     train: int
     validation: int
     test: int
-    dropped: int = Field(description="Rows without a text or a label.")
+    dropped: int = Field(description="Rows without an input or any label.")
 
 
 class Estimate(View):
@@ -125,6 +148,7 @@ class Plan(View):
         description="With a schedule: each phase, its boundary and what learns in it. `boundary` and `trainable` are those of the last.",
     )
     adapter: Adapter | None = None
+    relationship: Relationship | None = Field(default=None, description="What the job has to do with what its backbone learnt.")
     tasks: list[TaskPlan]
     rows: RowsPlan
     dtype: Literal["auto"] | DType = Field(

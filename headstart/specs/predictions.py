@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from headstart.specs.fields import Input, Name, View
+from headstart.specs.fields import ColumnName, Input, Name, View
 
 MAX_INPUTS = 256
 MAX_TEXT = 1_000_000
@@ -15,6 +15,9 @@ MAX_FILE_BYTES = 2**26
 """Of one image or recording, decoded; a request as a whole is bounded by the settings."""
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT, description="One text.", examples=["great film"])]
+
+
+FeatureValue = Annotated[float, Field(ge=-1e300, le=1e300)] | Annotated[str, Field(max_length=1_000)] | None
 
 
 class Bytes(Input):
@@ -48,11 +51,17 @@ class NamedInput(Input):
     text_pair: Text | None = Field(default=None, description="A second text, for models that read pairs.", examples=["It was good."])
     image: Bytes | None = Field(default=None, description='An encoded image, as {"base64": "…"}.')
     audio: Bytes | None = Field(default=None, description='An encoded recording, as {"base64": "…"}.')
+    features: dict[ColumnName, FeatureValue] | None = Field(
+        default=None,
+        max_length=256,
+        description="What else the heads read, by column; one that is left out, or null, counts as missing.",
+        examples=[{"age": 31, "city": "Oslo"}],
+    )
 
     @property
     def given(self) -> dict[str, str | Bytes]:
-        """What is there, by name."""
-        return {name: value for name, value in self if value is not None}
+        """What the backbone reads, by name."""
+        return {name: value for name, value in self if isinstance(value, str | Bytes)}
 
 
 class Parameters(Input):
@@ -80,13 +89,25 @@ class Classification(View):
     scores: list[Score] = Field(description="Highest first.")
 
 
+class MultiLabel(View):
+    labels: list[str] = Field(description="Those that hold.", examples=[["joy", "love"]])
+    scores: list[Score] = Field(description="Highest first; each by itself between 0 and 1.")
+
+
+class Value(View):
+    value: float = Field(examples=[1.73])
+
+
+Output = Classification | MultiLabel | Value
+
+
 class PredictionWarning(View):
     code: str = Field(examples=["truncated"])
     message: str = Field(examples=["Only the first 512 tokens were read."])
 
 
 class PredictedRow(View):
-    outputs: dict[str, Classification] = Field(description="By task.")
+    outputs: dict[str, Output] = Field(description="By task.")
     warnings: list[PredictionWarning]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from headstart.specs.datasets import ColumnType, Format
+from headstart.specs.datasets import ColumnType, Format, ReadMode
 from headstart.specs.fields import ColumnName, Input, Name, View
 
 MAX_ROWS = 10_000
@@ -19,6 +19,7 @@ StatedFormat = Annotated[Format | None, Field(description="Null: from the name t
 StatedTypes = Annotated[
     dict[ColumnName, ColumnType], Field(alias="schema", description="Column types that are stated.", examples=[{"label": "category"}])
 ]
+StatedMode = Annotated[ReadMode, Field(description="What one bad row does: `strict` refuses all, `lenient` drops the row and counts it.")]
 
 
 class CreateDataset(Input):
@@ -28,6 +29,7 @@ class CreateDataset(Input):
     upload: UploadId
     format: StatedFormat = None
     types: StatedTypes = Field(default={}, alias="schema")
+    mode: StatedMode = "strict"
 
 
 class NewRows(Input):
@@ -71,6 +73,10 @@ class CreateVersion(Input):
         default={},
         alias="schema",
         description="Column types that are stated anew; those that were stated for this version stay, the rest is guessed from all rows.",
+    )
+    mode: ReadMode = Field(
+        default="strict",
+        description="What one bad new row does: `strict` refuses all, `lenient` drops it and counts it. Old rows are never dropped.",
     )
 
     @model_validator(mode="after")

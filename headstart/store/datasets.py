@@ -49,6 +49,7 @@ def create_dataset(
     max_attempts: int,
     parent: specs.Parent | None = None,
     now: datetime,
+    mode: specs.ReadMode = "strict",
 ) -> Dataset:
     """The next version under `name`, `pending` until a worker has read it."""
     newest = select(func.max(Dataset.version)).where(Dataset.workspace_id == workspace_id, Dataset.name == name)
@@ -63,6 +64,7 @@ def create_dataset(
             bytes=size_bytes,
             sha256=sha256,
             types=dict(types),
+            mode=mode,
             rows=None,
             profile=None,
             problem_count=0,
@@ -226,10 +228,12 @@ def view(dataset: Dataset) -> specs.Dataset:
         version=dataset.version,
         status=dataset.status,
         format=dataset.format,
+        mode=dataset.mode,
         bytes=dataset.bytes,
         sha256=dataset.sha256,
         rows=dataset.rows,
         columns=None if columns is None else [specs.Column(**{name: column[name] for name in keep}) for column in columns],
+        dropped_rows=(dataset.profile or {}).get("dropped_rows", 0) if dataset.status == "ready" else None,
         problem_count=dataset.problem_count,
         error=None if dataset.error is None else Failure.model_validate(dataset.error),
         parent=parent_of(dataset),

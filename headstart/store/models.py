@@ -236,6 +236,11 @@ def find_version(session: Session, workspace_id: str, reference: str) -> tuple[M
     return None if row is None else (row[0], row[1], row[2], row[3])
 
 
+def tasks_of(version: ModelVersion) -> list[specs.ModelTask]:
+    """What its heads learnt."""
+    return [specs.ModelTask.model_validate(task) for task in version.tasks["tasks"]]
+
+
 def find_served(session: Session, workspace_id: str, reference: str) -> Served | None:
     """The same, with all that prediction needs."""
     found = find_version(session, workspace_id, reference)
@@ -286,7 +291,7 @@ def _version_view(
         backbone=backbone,
         parent=None if parent is None else f"{parent}:{parent_version}",
         artifact_bytes=artifact.bytes,
-        tasks=[specs.ModelTask.model_validate(task) for task in version.tasks["tasks"]],
+        tasks=tasks_of(version),
         metrics=version.metrics,
         created_at=version.created_at,
     )

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+from headstart.specs.datasets import READ_MODES
 from headstart.specs.jobs import JobStatus, LogLevel
 
 
@@ -120,6 +121,7 @@ class Dataset(Leased, Table):
         UniqueConstraint("workspace_id", "name", "version"),
         Index("ix_datasets_status_owner", "status", "owner"),
         one_of("status", ["pending", "validating", "ready", "invalid"]),
+        one_of("mode", list(READ_MODES)),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
@@ -130,6 +132,7 @@ class Dataset(Leased, Table):
     bytes: Mapped[int]
     sha256: Mapped[str]
     types: Mapped[dict[str, Any]]
+    mode: Mapped[str] = mapped_column(server_default="strict")
     rows: Mapped[int | None]
     profile: Mapped[dict[str, Any] | None]
     problem_count: Mapped[int]

@@ -47,6 +47,7 @@ OPERATIONS = [
     Operation("get_dataset", "GET", "/v1/datasets/{dataset}", "read", 200),
     Operation("list_dataset_rows", "GET", "/v1/datasets/{dataset}/rows", "read", 200),
     Operation("get_dataset_profile", "GET", "/v1/datasets/{dataset}/profile", "read", 200),
+    Operation("get_dataset_suggestions", "GET", "/v1/datasets/{dataset}/suggestions", "read", 200),
     Operation("list_dataset_problems", "GET", "/v1/datasets/{dataset}/problems", "read", 200),
     Operation("delete_dataset", "DELETE", "/v1/datasets/{dataset}", "write", 409),
     Operation(

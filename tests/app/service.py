@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,6 +23,7 @@ from app.both import create_both
 from app.server import Server, listen, server_config, url_of
 from app.services import Services
 from app.serving.engine import Loads
+from app.serving.inputs import Given
 from app.serving.prediction import Serving
 from headstart.blobs.local import LocalBlobs
 from headstart.errors import EngineFault, invalid_field
@@ -53,10 +54,11 @@ class QuickModel:
     engine: QuickEngine
 
     def predict(
-        self, inputs: Sequence[Mapping[str, str | bytes]], *, top_k: int | None = None, tasks: Sequence[str] | None = None
+        self, inputs: Sequence[Given], *, top_k: int | None = None, tasks: Sequence[str] | None = None
     ) -> tuple[list[PredictedRow], int]:
-        self.engine.asked += [dict(given) for given in inputs]
-        values = [value for given in inputs for value in given.values()]
+        read = [{name: value for name, value in given.items() if isinstance(value, str | bytes)} for given in inputs]
+        self.engine.asked += read
+        values = [value for given in read for value in given.values()]
         texts = [value for value in values if isinstance(value, str)]
         if b"broken" in values:
             raise invalid_field(f"/inputs/{values.index(b'broken')}", "The image cannot be read.", "Send a PNG.", code="bad_image")

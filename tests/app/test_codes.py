@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 NEVER_SERVED = ("headstart/client/", "headstart/cli/")
 """What these raise stays in the user's own process."""
 RAISING = {name for name, each in vars(headstart.errors).items() if isinstance(each, type) and issubclass(each, Exception)}
-FIRST_IS_CODE = RAISING | {"Failure", "CellError", "_RowError", "refusal", "add"}
+FIRST_IS_CODE = RAISING | {"Failure", "CellError", "_RowError", "refusal", "add", "skip"}
 
 
 def codes_of(source: str) -> Iterator[str]:

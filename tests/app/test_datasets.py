@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import os
 import socket
 from typing import Any
@@ -48,10 +50,12 @@ def test_an_upload_is_stored_as_it_was_sent_and_waits_for_a_worker(running: Runn
         "version": 1,
         "status": "pending",
         "format": "csv",
+        "mode": "strict",
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
         "rows": None,
         "columns": None,
+        "dropped_rows": None,
         "problem_count": 0,
         "error": None,
         "parent": None,
@@ -80,6 +84,10 @@ def test_a_name_uploaded_again_is_the_next_version(writer: httpx.Client):
         ("a.ndjson", None, "jsonl"),
         ("a.parquet", None, "parquet"),
         ("a.ZIP", None, "zip"),
+        ("a.feather", None, "arrow"),
+        ("a.csv.gz", None, "csv"),
+        ("a.JSONL.ZST", None, "jsonl"),
+        ("a.gz", "tsv", "tsv"),
         ("a.txt", "csv", "csv"),
         ("a.csv", "jsonl", "jsonl"),
     ],
@@ -89,7 +97,9 @@ def test_the_format_is_what_is_stated_or_what_the_name_tells(writer: httpx.Clien
     assert upload(writer, filename=filename, data=data).json()["format"] == format_
 
 
-@pytest.mark.parametrize(("head", "format_"), [(b"PK\x03\x04", "zip"), (b"PAR1", "parquet")])
+@pytest.mark.parametrize(
+    ("head", "format_"), [(b"PK\x03\x04", "zip"), (b"PAR1", "parquet"), (b"ARROW1\0\0", "arrow"), (b"\xff\xff\xff\xff", "arrow")]
+)
 def test_a_name_that_tells_nothing_leaves_it_to_the_first_bytes(writer: httpx.Client, head: bytes, format_: str):
     content = head + os.urandom(10_000)
     made = upload(writer, content, filename="data").json()
@@ -128,6 +138,14 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "a field twice": (parts(NAME, NAME, FILE), 422, "invalid_field", "/name"),
     "an unknown field": (parts(NAME, ("name=shema", b"{}"), FILE), 422, "unknown_field", "/shema"),
     "an unknown format": (parts(NAME, ("name=format", b"feather"), FILE), 422, "invalid_field", "/format"),
+    "an unknown mode": (parts(NAME, ("name=mode", b"kind"), FILE), 422, "invalid_field", "/mode"),
+    "a compressed file of no known format": (
+        parts(NAME, ('name="file"; filename="a.gz"', b"\x1f\x8b\x08")),
+        422,
+        "invalid_field",
+        "/format",
+    ),
+    "a zip that is compressed": (parts(NAME, ('name="file"; filename="a.zip.gz"', b"\x1f\x8b\x08")), 422, "invalid_field", "/format"),
     "a name without a format": (parts(NAME, ('name="file"; filename="data"', ROWS)), 422, "invalid_field", "/format"),
     "a file without a name": (parts(NAME, ('name="file"', ROWS)), 422, "invalid_field", "/format"),
     "a schema of another kind": (parts(NAME, ("name=schema", b'{"label":"video"}'), FILE), 422, "invalid_field", "/schema/label"),
@@ -253,6 +271,63 @@ def test_problems_are_paged_in_the_order_of_rows(running: Running, writer: httpx
     assert writer.get(f"/v1/datasets/{made['id']}").json()["error"] == {"code": "ragged_row", "message": "Row 1 is short.", "hint": None}
 
 
+def test_problems_come_as_a_table_in_which_no_cell_is_a_formula(running: Running, writer: httpx.Client):
+    made = upload(writer).json()
+    messages = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", 'say "so", twice\n', "Row 1 is short."]
+    found = [RowProblem(row=row, column=None, code="ragged_row", message=text) for row, text in enumerate(messages, 1)]
+    with running.services.database.write() as session:
+        row = datasets.get_dataset(session, running.workspace, made["id"])
+        datasets.mark_invalid(row, Failure(code="ragged_row", message="Row 1 is short.", hint=None), found, 8)
+    path = f"/v1/datasets/{made['id']}/problems"
+    asked = writer.get(path, params={"format": "csv", "limit": 1})
+    assert asked.headers["content-type"] == "text/csv; charset=utf-8; header=present"
+    assert asked.headers["content-disposition"] == f'attachment; filename="{made["id"]}-problems.csv"'
+    header, *rows = csv.reader(io.StringIO(asked.text, newline=""))
+    assert header == ["row", "column", "code", "message"]
+    assert [cells[3] for cells in rows] == ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1", "'\r=1", *messages[6:]]
+    assert rows[0][:3] == ["1", "", "ragged_row"]
+    assert writer.get(path, headers={"Accept": "text/csv"}).content == asked.content
+    assert writer.get(path, params={"format": "json"}, headers={"Accept": "text/csv"}).json()["object"] == "list"
+    assert writer.get(path, headers={"Accept": "application/json, text/csv"}).json()["object"] == "list"
+    assert problem(writer.get(path, params={"format": "xlsx"}))["status"] == 422
+
+
+def test_a_lenient_upload_is_ready_with_the_rows_that_were_good(running: Running, writer: httpx.Client):
+    content = b"review,label\nfine,pos\nshort\ndull,neg\n"
+    made = upload(writer, content, data={"mode": "lenient"}).json()
+    assert (made["mode"], made["dropped_rows"]) == ("lenient", None)
+    read(running, made["id"])
+    seen = writer.get(f"/v1/datasets/{made['id']}").json()
+    assert (seen["status"], seen["rows"], seen["dropped_rows"], seen["problem_count"]) == ("ready", 2, 1, 1)
+    assert [(each["row"], each["code"]) for each in writer.get(f"/v1/datasets/{made['id']}/problems").json()["data"]] == [(2, "ragged_row")]
+    assert writer.get(f"/v1/datasets/{made['id']}/profile").json()["dropped_rows"] == 1
+    strict = upload(writer, content).json()
+    read(running, strict["id"])
+    seen = writer.get(f"/v1/datasets/{strict['id']}").json()
+    assert (seen["status"], seen["mode"], seen["dropped_rows"]) == ("invalid", "strict", None)
+
+
+def test_the_same_file_in_another_mode_is_another_request(writer: httpx.Client):
+    headers = {"Idempotency-Key": "once"}
+    first = upload(writer, headers=headers)
+    assert upload(writer, headers=headers, data={"mode": "strict"}).json() == first.json()
+    assert problem(upload(writer, headers=headers, data={"mode": "lenient"}))["code"] == "idempotency_mismatch"
+
+
+def test_suggestions_are_tasks_that_a_plan_takes(running: Running, writer: httpx.Client, ids: dict[str, str]):
+    found = writer.get(f"/v1/datasets/{ids['dataset']}/suggestions").json()
+    assert found["object"] == "suggestions"
+    assert found["tasks"][0]["task"] == {
+        "name": "label",
+        "type": "text-classification",
+        "problem": "single-label",
+        "inputs": {"text": "review"},
+        "target": "label",
+    }
+    spec = {"backbone": "minilm-l6", "dataset": "reviews", "tasks": [found["tasks"][0]["task"]]}
+    assert writer.post("/v1/plans", json=spec).status_code == 200
+
+
 def test_deleting_takes_the_files_along(running: Running, writer: httpx.Client):
     made = upload(writer).json()
     assert writer.delete(f"/v1/datasets/{made['id']}").status_code == 204
@@ -317,7 +392,7 @@ def test_rows_are_shown_as_they_were_read_and_long_values_are_cut(running: Runni
 
 def test_rows_of_a_dataset_that_is_still_being_read_are_409(writer: httpx.Client):
     made = upload(writer, b"review,label\nfine,pos\n").json()
-    for part in ("rows", "profile"):
+    for part in ("rows", "profile", "suggestions"):
         response = writer.get(f"/v1/datasets/{made['id']}/{part}")
         assert problem(response)["code"] == "dataset_not_ready"
         assert response.headers["retry-after"] == "1"
@@ -332,7 +407,7 @@ def read(running: Running, dataset_id: str) -> None:
         target.parent.mkdir(parents=True)
         try:
             source = blobs.path(datasets.upload_key(row.id))
-            profile = read_dataset(source, target, format=row.format, types=row.types, limits=ReadLimits())  # type: ignore[arg-type]
+            profile = read_dataset(source, target, format=row.format, types=row.types, limits=ReadLimits(), mode=row.mode)  # type: ignore[arg-type]
             datasets.mark_read(row, profile.model_copy(update={"table_sha256": file_sha256(target)}))
         except InvalidDataset as error:
             datasets.mark_invalid(row, error.failure, error.problems, error.problem_count)
@@ -367,7 +442,17 @@ def test_a_zip_of_images_becomes_rows_that_are_described_and_a_profile(running: 
         "values": None,
         "mean_seconds": None,
         "mean_pixels": (640 * 480 + 300 + 12) / 3,
+        "split_values": None,
+        "lengths": None,
+        "languages": None,
+        "near_empty": None,
+        "duplicates": {"rows": 0, "across_splits": {"validation-train": 0, "test-train": 0, "test-validation": 0}, "exact": True},
+        "widths": {"min": 4, "p5": 4, "p25": 4, "median": 30, "p75": 30, "p95": 30, "max": 640},
+        "heights": {"min": 3, "p5": 3, "p25": 3, "median": 10, "p75": 10, "p95": 10, "max": 480},
+        "seconds": None,
+        "rates": None,
     }
+    assert profile["split_column"] == "split"
     assert profile["columns"][1]["mean_pixels"] is None
 
 

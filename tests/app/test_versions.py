@@ -40,7 +40,7 @@ def read(running: Running, dataset_id: str) -> None:
             parent = ParentTable(blobs.path(datasets.table_key(before.id, before.epoch)), told.how, told.key)
         try:
             source = blobs.path(datasets.upload_key(row.id))
-            profile = read_dataset(source, target, format=row.format, types=row.types, limits=ReadLimits(), parent=parent)  # type: ignore[arg-type]
+            profile = read_dataset(source, target, format=row.format, types=row.types, limits=ReadLimits(), mode=row.mode, parent=parent)  # type: ignore[arg-type]
             datasets.mark_read(row, profile.model_copy(update={"table_sha256": file_sha256(target)}))
         except InvalidDataset as error:
             datasets.mark_invalid(row, error.failure, error.problems, error.problem_count)
@@ -253,6 +253,35 @@ def test_a_version_keeps_the_column_types_that_were_stated_and_others_are_guesse
     read(running, refused["id"])
     assert writer.get(f"/v1/datasets/{refused['id']}").json()["error"]["code"] == "not_a_number"
     assert writer.get(f"/v1/datasets/{refused['id']}/problems").json()["data"][0]["row"] == 1  # of the file that was sent
+
+
+def test_lenient_drops_bad_new_rows_however_they_come(running: Running, writer: httpx.Client, parent: str):
+    told = {"schema": {"label": "category", "score": "number"}, "mode": "lenient"}
+    first = writer.post(
+        "/v1/datasets", json={"name": "scored", "upload": finished(writer, b"text,score\na,1\nb\nc,2\n"), **told | {"schema": {}}}
+    )
+    assert (first.status_code, first.json()["mode"]) == (202, "lenient")
+    read(running, first.json()["id"])
+    rows = [{"text": "d", "score": 3}, {"text": "e", "score": "many"}]
+    made = [
+        version(writer, first.json()["id"], append={"rows": rows}, schema={"score": "number"}, mode="lenient"),
+        writer.post(
+            f"/v1/datasets/{first.json()['id']}/versions",
+            data={"how": "append", "schema": '{"score": "number"}', "mode": "lenient"},
+            files={"file": ("more.csv", b"text,score\nd,3\ne,many\n")},
+        ),
+    ]
+    for response in made:
+        assert (response.status_code, response.json()["mode"]) == (202, "lenient"), response.text
+        read(running, response.json()["id"])
+        seen = writer.get(f"/v1/datasets/{response.json()['id']}").json()
+        assert (seen["status"], seen["rows"], seen["dropped_rows"]) == ("ready", 3, 1)
+        assert rows_of(writer, seen["id"]) == [("a", "1"), ("c", "2"), ("d", "3")]
+        [told_of] = writer.get(f"/v1/datasets/{seen['id']}/problems").json()["data"]
+        assert (told_of["row"], told_of["code"]) == (2, "not_a_number")
+    strict = version(writer, first.json()["id"], append={"rows": rows}, schema={"score": "number"}).json()
+    read(running, strict["id"])
+    assert (strict["mode"], writer.get(f"/v1/datasets/{strict['id']}").json()["status"]) == ("strict", "invalid")
 
 
 def test_a_difference_counts_rows_labels_and_columns(running: Running, writer: httpx.Client, parent: str):

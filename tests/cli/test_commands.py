@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from headstart.cli.root import app
 from tests.cli.conftest import Said
-from tests.client.service import END, Service, backbone, dataset, event, form, job, log, stream
+from tests.client.service import END, PAGE, Service, backbone, dataset, event, form, job, log, stream
 
 Say = Callable[..., Said]
 
@@ -32,6 +32,7 @@ WIRE: dict[tuple[str, ...], tuple[tuple[str, ...], str]] = {
     ("datasets", "list"): ((), "list"),
     ("datasets", "get"): (("ds_1",), "dataset"),
     ("datasets", "problems"): (("reviews:1",), "list"),
+    ("datasets", "suggestions"): (("ds_1",), "suggestions"),
     ("datasets", "upload"): (("FILE",), "dataset"),
     ("datasets", "append"): (("reviews", "FILE"), "dataset"),
     ("datasets", "diff"): (("ds_1", "reviews:1"), "dataset_diff"),
@@ -276,3 +277,10 @@ def test_metrics_are_listed_with_their_epoch(say: Say, filled: Path):
 
 def test_version_is_told(say: Say):
     assert say("--version").out == "0.1.0\n"
+
+
+def test_a_report_is_written_as_a_page(say: Say, filled: Path, tmp_path: Path):
+    said = say("jobs", "report", "job_1", "--html", str(tmp_path / "report.html"))
+    assert (said.code, said.err) == (0, "")
+    assert "report.html" in said.out
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == PAGE

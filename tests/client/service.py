@@ -87,7 +87,8 @@ def dataset(**changes: Any) -> dict[str, Any]:
         "bytes": 9,
         "sha256": "00",
     }
-    return row | {"rows": 9, "columns": columns, "problem_count": 0, "error": None, "parent": None, "created_at": NOW} | changes
+    more = {"mode": "strict", "rows": 9, "dropped_rows": 0, "columns": columns}
+    return row | more | {"problem_count": 0, "error": None, "parent": None, "created_at": NOW} | changes
 
 
 def upload(**changes: Any) -> dict[str, Any]:
@@ -114,6 +115,17 @@ DIFF = {
     "unchanged": [{"before": 2, "after": 2}],
     "has_more": False,
     "next": None,
+}
+
+
+_TASK = {"name": "label", "type": "text-classification", "problem": "single-label", "inputs": {"text": "text"}, "target": "label"}
+SUGGESTIONS = {
+    "object": "suggestions",
+    "types": [{"column": "label", "type": "category", "reason": "9 values, 2 of them different.", "confidence": 0.9}],
+    "tasks": [{"task": _TASK, "reason": "2 labels in 9 rows.", "confidence": 0.85}],
+    "split_column": {"column": "split", "reason": "It holds nothing else.", "confidence": 0.95},
+    "group_column": None,
+    "warnings": [{"code": "near_constant", "column": "label", "message": "It is the same in all rows."}],
 }
 
 
@@ -222,6 +234,8 @@ REPORT = {
     "cache": {"rows_computed": 9, "rows_reused": 0},
     "precision": {"dtype": "float32"},
 }
+
+PAGE = "<!doctype html><title>Bericht für job_1</title>"
 
 
 def prediction(inputs: list[Any], number: int = 3) -> dict[str, Any]:
@@ -414,9 +428,14 @@ class Service:
         return page([(rows | {"keys": key(), "workspaces": WORKSPACE})[seen.path.rsplit("/", 1)[-1]]], seen.query)
 
     def _profile(self, seen: Seen, _name: str) -> Reply:
-        return Reply(200, {"object": "profile", "rows": 1, "columns": []})
+        return Reply(200, {"object": "profile", "rows": 1, "dropped_rows": 0, "split_column": None, "columns": []})
+
+    def _suggestions(self, seen: Seen, _name: str) -> Reply:
+        return Reply(200, SUGGESTIONS)
 
     def _report(self, seen: Seen, _name: str) -> Reply:
+        if seen.headers["accept"] == "text/html" and seen.query["format"] == "html":
+            return Reply(200, PAGE.encode(), {"Content-Type": "text/html"})
         return Reply(200, REPORT)
 
     def _model(self, seen: Seen, name: str, *_alias: str) -> Reply:
@@ -476,6 +495,7 @@ _ROUTES: tuple[tuple[str, str, str], ...] = (
     ("GET", f"/v1/datasets/{_ONE}", "get_dataset"),
     ("GET", f"/v1/datasets/{_ONE}/rows", "page_of"),
     ("GET", f"/v1/datasets/{_ONE}/profile", "profile"),
+    ("GET", f"/v1/datasets/{_ONE}/suggestions", "suggestions"),
     ("GET", f"/v1/datasets/{_ONE}/problems", "page_of"),
     ("DELETE", f"/v1/datasets/{_ONE}", "gone"),
     ("POST", "/v1/backbones", "create_backbone"),

@@ -151,7 +151,8 @@ def test_upload_takes_this_way_for_large_files_and_when_told_to(
     row = client.upload(file, schema={"label": "category"}, resumable=True)
     assert (row.name, row.status) == ("reviews", "ready")
     assert service.seen[-2].json == {"name": "reviews", "upload": "upl_1", "format": "csv", "schema": {"label": "category"}}
-    client.upload(file)
+    client.upload(file, mode="lenient")
+    assert dict(form(service.seen[-2]))["mode"] == b"lenient"
     assert len(service.uploads) == 1
     monkeypatch.setattr(sending, "RESUMABLE_BYTES", 1000)
     client.upload(file)
@@ -185,7 +186,8 @@ def test_append_makes_the_next_version_from_a_file_or_rows(client: Headstart, se
     replaced = client.append(made, [{"id": "1", "label": "pos"}], key="id")
     assert replaced.parent is not None
     assert (replaced.parent.dataset, replaced.parent.how, replaced.parent.key) == (made.id, "replace", "id")
-    again = client.append(made.id, file, key="id", resumable=True)
+    again = client.append(made.id, file, key="id", mode="lenient", resumable=True)
+    assert service.seen[-2].json == {"replace": {"key": "id", "format": "csv", "upload": "upl_3"}, "mode": "lenient"}
     assert again.parent is not None
     assert (again.parent.how, again.sha256) == ("replace", made.sha256)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from headstart.data.distinct import Distinct
 from headstart.data.limits import ReadLimits
-from headstart.data.problems import Problems
-from headstart.data.profile import ColumnCounter, Distinct, is_number
+from headstart.data.profile import Bounds, ColumnCounter, is_number
 from headstart.data.reading import read_dataset
 from headstart.specs.problems import Failure
 
@@ -116,9 +116,9 @@ def test_different_values_are_counted_exactly_up_to_the_bound_and_closely_beyond
 
 @pytest.mark.parametrize("rows", range(200, 1200, 100))
 def test_a_column_never_has_more_different_values_than_cells(rows):
-    counter = ColumnCounter("id", None, keep=1, hashes=50)
-    counter.add([str(number) for number in range(rows)], 1, Problems(1))
-    assert counter.profile().distinct <= rows
+    counter = ColumnCounter("id", None, Bounds(values=1, split_values=1, hashes=50, repeats=50, sample=5))
+    counter.add([str(number) for number in range(rows)], range(1, rows + 1))
+    assert counter.profile("text", divided=False).distinct <= rows
 
 
 def test_banking77_is_a_text_and_a_label_of_77_classes(tmp_path):

@@ -15,6 +15,7 @@ import pytest
 
 from headstart.client import Headstart
 from headstart.demos import dataset_file, default_assets_root
+from tests.answers import chosen
 from tests.e2e.conftest import cut
 from tests.e2e.service import Service
 
@@ -34,7 +35,7 @@ def test_adapted_tweets_beat_the_majority_class_by_ten_points(client: Headstart,
     assert report.rows >= 800
     assert report.metrics["accuracy"] > report.baselines["majority"]["accuracy"] + 0.10
     answers = client.model("tweets-full").predict(["I love this phone, best day ever!", "Worst service I have ever had, never again."]).data
-    assert [answer.outputs["label"].label for answer in answers] == ["positive", "negative"]
+    assert [chosen(answer.outputs["label"]).label for answer in answers] == ["positive", "negative"]
 
 
 def test_second_job_on_the_same_texts_computes_no_row(client: Headstart, few_tweets: Path):
@@ -79,7 +80,7 @@ def test_same_spec_and_seed_give_the_same_answers_bit_for_bit(client: Headstart,
 def test_every_pooling_trains_and_answers(client: Headstart, few_tweets: Path, pooling: str):
     dataset = client.find_dataset("pooled") or client.upload(few_tweets, name="pooled")
     client.adapt(dataset, target="label", model=f"pooled-{pooling}", pooling=pooling, wait=True)
-    assert client.predict(f"pooled-{pooling}", ["good"]).data[0].outputs["label"].scores
+    assert chosen(client.predict(f"pooled-{pooling}", ["good"]).data[0].outputs["label"]).scores
 
 
 @pytest.mark.parametrize("layer", ["embeddings", "encoder.layer.2", "pooler"])

@@ -112,5 +112,5 @@ def test_two_processes_add_up_and_end_with_the_same_bits(tmp_path):
     told = Told()
     alone = fit(source, targets, told, epochs=2, batch_size=8)
     assert first["losses"] == pytest.approx(told.losses, abs=1e-5)
-    for name, value in alone.head.items():
+    for name, value in alone.heads[0].items():
         assert np.allclose(first["head"][name], value, atol=1e-5), name

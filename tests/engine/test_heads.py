@@ -12,9 +12,8 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from headstart.engine.artifacts import load_artifact
 from headstart.engine.heads import HEADS, Given, HeadKind, LabelledRows
-from headstart.engine.heads.linear import log_loss
 from headstart.engine.heads.prototype import class_means
-from headstart.engine.losses import Objective
+from headstart.engine.losses import Softmax, log_loss
 from headstart.engine.predictor import Predictor
 from headstart.engine.run import run_job
 from headstart.planning.plan import make_plan
@@ -35,7 +34,7 @@ def blobs(rows: int, classes: int, seed: int = 0, width: int = 6) -> LabelledRow
 
 
 def given(train: LabelledRows, validation: LabelledRows | None = None, classes: int = 4) -> Given:
-    return Given(train, validation or blobs(0, classes), classes, Objective())
+    return Given(train, validation or blobs(0, classes), classes, Softmax())
 
 
 def fitted(head: PrototypeHead | KnnHead, train: LabelledRows, validation: LabelledRows | None = None, classes: int = 4):
@@ -162,7 +161,7 @@ class SpecWithCentre(JobSpec):
 
 def test_one_class_and_one_entry_make_a_new_kind_of_head(tmp_path, tiny, monkeypatch):
     def fit(head: CentreHead, given: Given):
-        return {"points": (head.scale * class_means(given.train, given.classes)).astype(np.float32)}
+        return {"points": (head.scale * class_means(given.train, given.outputs)).astype(np.float32)}
 
     monkeypatch.setitem(HEADS, "centre", HeadKind(lambda tensors, x: (x @ tensors["points"].T).astype(np.float64), fit=fit))
     world, method = World(tmp_path), {"type": "feature-extraction", "head": {"type": "centre", "scale": 2.0}}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from headstart.engine.losses import Objective, objective_of
+from headstart.engine.losses import Sigmoid, Softmax, Squares, sigmoid_objective, softmax_objective, squared_objective
 from headstart.specs.jobs import Training
 from tests.engine.conftest import Listener, reviews
 
@@ -21,8 +21,8 @@ def scores(seed: int = 0) -> torch.Tensor:
     return torch.randn(len(TARGETS), 3, generator=torch.Generator().manual_seed(seed))
 
 
-def of(options: dict[str, Any]) -> Objective:
-    return objective_of(Training(**options), CLASSES, TARGETS)
+def of(options: dict[str, Any]) -> Softmax:
+    return softmax_objective(Training(**options), CLASSES, TARGETS)
 
 
 def test_plain_and_smoothed_losses_are_those_of_torch():
@@ -54,9 +54,52 @@ def test_focal_loss_is_the_formula_and_lets_alone_what_is_right_already():
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
 def test_focal_loss_of_a_row_that_is_surely_right_or_wrong_has_a_finite_gradient(gamma):
     values = torch.tensor([[60.0, -60.0], [-60.0, 60.0]], requires_grad=True)
-    Objective(gamma=gamma).of(values, torch.tensor([0, 0])).sum().backward()
+    Softmax(gamma=gamma).of(values, torch.tensor([0, 0])).sum().backward()
     assert values.grad is not None
     assert torch.isfinite(values.grad).all()
+
+
+SWITCHES = np.array([[1, 0, 1], [0, 0, 1], [1, 1, 0], [0, 0, 0]], np.float32)
+NUMBERS = np.array([3.0, 5.0, 10.0, 102.0])
+
+
+def test_loss_of_any_labels_is_torchs_and_focal_and_weights_are_the_formula():
+    values = torch.randn(4, 3, generator=torch.Generator().manual_seed(1))
+    plain = Sigmoid().of(values, torch.from_numpy(SWITCHES))
+    assert torch.allclose(
+        plain, functional.binary_cross_entropy_with_logits(values, torch.from_numpy(SWITCHES), reduction="none").mean(dim=1)
+    )
+    right = torch.where(torch.from_numpy(SWITCHES) > 0, torch.sigmoid(values), 1 - torch.sigmoid(values))
+    weights = np.array([1.0, 2.0, 0.5], np.float32)
+    expected = (torch.from_numpy(weights) * (1 - right) ** 2 * -right.log()).mean(dim=1)
+    assert torch.allclose(Sigmoid(weights, gamma=2.0).of(values, torch.from_numpy(SWITCHES)), expected, rtol=1e-5)
+    balanced = sigmoid_objective(Training(class_weights="balanced"), CLASSES, SWITCHES).weights
+    assert balanced is not None
+    assert np.allclose(balanced / balanced[0], [1, 2, 1])
+
+
+def test_loss_of_a_number_does_not_depend_on_its_unit():
+    one, other = (squared_objective(Training(), [], NUMBERS * unit + shift) for unit, shift in ((1, 0), (1000, -7)))
+    scores = torch.randn(4, 1, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(one.of(scores, torch.from_numpy(NUMBERS)), other.of(scores, torch.from_numpy(NUMBERS * 1000 - 7)))
+    scale, shift = one.unit
+    assert (scale, shift) == (NUMBERS.std(), NUMBERS.mean())
+
+
+@pytest.mark.parametrize(
+    ("objective", "targets"),
+    [(Softmax(smoothing=0.1), TARGETS[:4]), (Sigmoid(smoothing=0.1), SWITCHES), (Squares(30.0, 40.0), NUMBERS)],
+    ids=["one label", "any labels", "a number"],
+)
+def test_what_a_solver_lowers_is_what_steps_lower(objective, targets):
+    outputs = 1 if isinstance(objective, Squares) else 3
+    values = torch.randn(4, outputs, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    loss = objective.of(values, torch.from_numpy(targets)).mean()
+    loss.backward()
+    solved, slopes = objective.solvable(values.detach().numpy().copy(), targets)
+    assert solved == pytest.approx(float(loss.detach()), rel=1e-5)
+    assert values.grad is not None
+    assert np.allclose(slopes / 4, values.grad.numpy(), atol=1e-6)
 
 
 def rare_reviews() -> list[tuple[str, str]]:

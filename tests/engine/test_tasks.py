@@ -1,46 +1,208 @@
-"""Every task of the table keeps the same promises."""
+"""Kinds of answers: what cells become, what is answered, and what the report says."""
 
 from __future__ import annotations
 
+import dataclasses
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
 import numpy as np
 import pytest
+import torch
+from pydantic import TypeAdapter
+from torch.nn import functional
 
+from headstart.engine.artifacts import load_artifact
+from headstart.engine.evaluation.reports import Trial
+from headstart.engine.evaluation.scoring import PLAIN, Scoring
+from headstart.engine.predictor import Predictor
+from headstart.engine.run import run_job
 from headstart.engine.tasks import TASKS
-from headstart.specs.jobs import TaskReport
-from headstart.specs.predictions import Classification
+from headstart.planning.plan import make_plan
+from headstart.specs.jobs import JobSpec, Training
+from headstart.specs.predictions import MultiLabel, Output, Value
+from headstart.specs.reports import TaskReport
+from headstart.specs.tasks import TextClassification
+from tests.answers import as_kind, chosen
+from tests.engine.conftest import CREATED_AT, Listener, World, reviews
 
 CLASSES = ["neg", "neutral", "pos"]
+CELLS: dict[str, list[str | None]] = {
+    "single-label": ["pos", " neg ", None, "other", "neutral"],
+    "multi-label": ['["pos", "neg"]', "neg|other", None, "", "neutral | pos"],
+    "regression": ["1.5", " -2 ", None, "nan", "ten"],
+}
+LABELLED = {"single-label": [1, 1, 0, 0, 1], "multi-label": [1, 1, 0, 1, 1], "regression": [1, 1, 0, 0, 0]}
+
+
+def logits_of(kind: str, rows: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(rows, 1 if kind == "regression" else 3))
+
+
+def test_labels_become_class_numbers_and_missing_ones_minus_one():
+    assert TASKS["single-label"].encode([CELLS["single-label"]], CLASSES).tolist() == [2, 0, -1, -1, 1]
+
+
+def test_composed_and_decomposed_letters_are_one_label():
+    assert TASKS["single-label"].encode([["cafe\u0301"]], ["caf\u00e9"]).tolist() == [0]
+    assert TASKS["multi-label"].encode([["x|cafe\u0301"]], ["caf\u00e9"]).tolist() == [[1]]
+
+
+def test_lists_of_labels_and_columns_of_switches_become_switches():
+    from_lists = TASKS["multi-label"].encode([CELLS["multi-label"]], CLASSES)
+    assert from_lists[[0, 1, 3, 4]].tolist() == [[1, 0, 1], [1, 0, 0], [0, 0, 0], [0, 1, 1]]
+    from_columns = TASKS["multi-label"].encode([["1", "0", None], ["no", "True", "1"]], ["a", "b"])
+    assert from_columns[:2].tolist() == [[1, 0], [0, 1]]
+    assert TASKS["multi-label"].labelled(from_columns).tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize("kind", list(TASKS))
-def test_labels_become_class_numbers_and_missing_ones_minus_one(kind):
-    assert TASKS[kind].encode(["pos", " neg ", None, "other", "neutral"], CLASSES).tolist() == [2, 0, -1, -1, 1]
-
-
-@pytest.mark.parametrize("kind", list(TASKS))
-def test_composed_and_decomposed_letters_are_one_label(kind):
-    assert TASKS[kind].encode(["cafe\u0301"], ["caf\u00e9"]).tolist() == [0]
+def test_rows_without_an_answer_are_told(kind):
+    task = TASKS[kind]
+    targets = task.encode([CELLS[kind]], CLASSES)
+    assert task.labelled(targets).tolist() == [bool(each) for each in LABELLED[kind]]
+    assert len(task.strata(targets)) == len(targets)
 
 
 @pytest.mark.parametrize("kind", list(TASKS))
 def test_answers_are_what_the_contract_says(kind):
-    answers = TASKS[kind].decode(np.array([[0.0, 1.0, 3.0], [2.0, 2.0, -1.0]]), CLASSES, None)
-    for answer in answers:
-        assert Classification.model_validate(answer.model_dump()) == answer
-        assert sum(score.score for score in answer.scores) == pytest.approx(1.0)
-        assert answer.score == answer.scores[0].score == max(score.score for score in answer.scores)
+    for answer in TASKS[kind].decode(logits_of(kind, 4), CLASSES, None, PLAIN):
+        assert TypeAdapter(Output).validate_python(answer.model_dump()) == answer
+
+
+def test_scores_of_one_label_add_up_and_stand_highest_first():
+    answers = [
+        chosen(answer) for answer in TASKS["single-label"].decode(np.array([[0.0, 1.0, 3.0], [2.0, 2.0, -1.0]]), CLASSES, None, PLAIN)
+    ]
+    assert sum(score.score for score in answers[0].scores) == pytest.approx(1.0)
     assert [score.label for score in answers[0].scores] == ["pos", "neutral", "neg"]
     assert answers[1].label == "neg"  # equal scores: the order of the classes
 
 
+def test_labels_that_hold_are_those_above_a_half():
+    answer = as_kind(TASKS["multi-label"].decode(np.array([[2.0, -1.0, 0.5]]), CLASSES, None, PLAIN)[0], MultiLabel)
+    assert answer.labels == ["neg", "pos"]
+    assert [score.label for score in answer.scores] == ["neg", "pos", "neutral"]
+
+
+def test_temperature_and_thresholds_of_a_task_decide_its_answers():
+    logits = np.array([[2.0, -1.0, 0.5]])
+    one = chosen(TASKS["single-label"].decode(logits, CLASSES, None, Scoring(2.0))[0])
+    assert one.score == pytest.approx(np.exp(1.0) / np.exp(logits / 2).sum())
+    several = as_kind(TASKS["multi-label"].decode(logits, CLASSES, None, Scoring(2.0, (0.8, 0.3, 0.5)))[0], MultiLabel)
+    assert several.labels == ["pos", "neutral"]
+    assert several.scores[0].score == pytest.approx(1 / (1 + np.exp(-1.0)))
+
+
 @pytest.mark.parametrize(("top_k", "count"), [(1, 1), (2, 2), (99, 3), (None, 3)])
-@pytest.mark.parametrize("kind", list(TASKS))
+@pytest.mark.parametrize("kind", ["single-label", "multi-label"])
 def test_top_k_cuts_scores(kind, top_k, count):
-    assert len(TASKS[kind].decode(np.zeros((1, 3)), CLASSES, top_k)[0].scores) == count
+    answer = TASKS[kind].decode(np.zeros((1, 3)), CLASSES, top_k, PLAIN)[0]
+    assert not isinstance(answer, Value)
+    assert len(answer.scores) == count
+
+
+ANSWERS: dict[str, list[str | None]] = {
+    "single-label": ["neg", "pos", "pos", "neutral"],
+    "multi-label": ["neg", "pos|neutral", "pos", "neutral"],
+    "regression": ["1", "2", "5", "9"],
+}
+
+
+def right(kind: str, targets: np.ndarray) -> np.ndarray:
+    """Logits that say what the targets say."""
+    if kind == "single-label":
+        return np.asarray(9.0 * np.eye(3)[targets], np.float64)
+    return np.asarray(9.0 * (2 * targets - 1) if kind == "multi-label" else targets[:, None], np.float64)
 
 
 @pytest.mark.parametrize("kind", list(TASKS))
-def test_report_is_the_contracts(kind):
-    report = TASKS[kind].evaluate(np.eye(3), np.arange(3), CLASSES, np.arange(3), "test")
+def test_report_is_the_contracts_and_the_right_answer_beats_the_trivial_one(kind):
+    task = TASKS[kind]
+    targets = task.encode([ANSWERS[kind]], CLASSES)
+    trial = Trial("test", np.arange(1, 5), task.guesses(targets, targets))
+    report = task.evaluate(right(kind, targets), targets, [] if kind == "regression" else CLASSES, trial, PLAIN)
     assert isinstance(report, TaskReport)
-    assert report.metrics["accuracy"] == 1.0
+    name = {"single-label": "accuracy", "multi-label": "micro_f1", "regression": "r2"}[kind]
+    assert report.metrics[name] == 1.0
+    assert next(iter(report.baselines.values()))[name] < 1.0
+    assert task.objective(Training(), CLASSES, targets).judge(np.full((4, 1 if kind == "regression" else 3), 0.0), targets) > 0
+
+
+class Counting(TextClassification):
+    """How often something is mentioned: a toy task, a Poisson regression. This file alone makes it."""
+
+    type: Literal["text-counting"]  # type: ignore[assignment]
+    problem: Literal["regression"] = "regression"
+
+
+@dataclass(frozen=True, slots=True)
+class Poisson:
+    """−log likelihood of counts, but for what does not hang on the score, their mean's logarithm."""
+
+    name: str = "poisson_loss"
+    unit: tuple[float, float] = (1.0, 0.0)
+
+    def of(self, scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return functional.poisson_nll_loss(scores[:, 0], targets.to(scores.dtype), reduction="none")
+
+    def solvable(self, scores: Any, targets: Any) -> tuple[float, Any]:
+        means = np.exp(scores[:, 0])
+        return float((means - targets * scores[:, 0]).mean()), (means - targets)[:, None].astype(np.float32)
+
+    def judge(self, scores: Any, targets: Any) -> float:
+        return float((np.exp(scores[:, 0]) - targets * scores[:, 0]).mean())
+
+
+def evaluate_counts(logits: Any, targets: Any, classes: Any, trial: Trial, scoring: Scoring) -> TaskReport:
+    return TASKS["regression"].evaluate(np.exp(logits), targets, classes, trial, scoring)
+
+
+COUNTING = dataclasses.replace(
+    TASKS["regression"],
+    objective=lambda _options, _classes, _targets: Poisson(),
+    evaluate=evaluate_counts,
+    decode=lambda logits, _classes, _top_k, _scoring: [Value(value=float(np.exp(each))) for each in logits[:, 0]],
+)
+
+
+class CountingSpec(JobSpec):
+    tasks: list[Counting]  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", None])
+def test_one_file_adds_a_task_that_plans_trains_and_answers(tmp_path, tiny, monkeypatch, solver):
+    monkeypatch.setitem(TASKS, "text-counting", COUNTING)
+    world = World(tmp_path)
+    rows = [(text, str(text.split().count("film") * 3 + text.split().count("plot"))) for text, _ in reviews(300)]
+    world.types = {"label": "number"}
+    table, profile = world.table(rows)
+    spec = CountingSpec.model_validate(
+        {
+            "backbone": "tiny",
+            "dataset": "films",
+            "tasks": [{"name": "films", "type": "text-counting", "inputs": {"text": "text"}, "target": "label"}],
+            "method": {"type": "feature-extraction", "layer": "embeddings", "head": {"type": "linear", "solver": solver}},
+            "training": {"dtype": "float32", "epochs": 40, "learning_rate": 0.05},
+        }
+    )
+    artifact = tmp_path / "artifact"
+    artifact.mkdir()
+    outcome = run_job(
+        job_id="job_01h455vb4pex5vsknk084sn02q",
+        workspace="ws_one",
+        spec=spec,
+        plan=make_plan(spec, profile, tiny.anatomy, None, cache_budget_bytes=1 << 30),
+        backbone=tiny,
+        table_path=table,
+        dataset_sha256="0" * 64,
+        cache_root=world.cache_root,
+        artifact_folder=artifact,
+        reporter=Listener(),
+        clock=time.perf_counter,
+        created_at=CREATED_AT,
+    )
+    assert outcome.metrics["films"]["rmse"] < 0.8 * outcome.baselines["films"]["mean"]["rmse"]
+    answer = Predictor(tiny, load_artifact(artifact)).predict([{"text": "the film film film"}])[0][0].outputs["films"]
+    assert as_kind(answer, Value).value > 2

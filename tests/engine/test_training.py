@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,15 @@ from headstart.engine import training
 from headstart.engine.artifacts import DELTA_FILE, load_artifact
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.heads import HEADS, stepped
+from headstart.engine.losses import Softmax
 from headstart.engine.optimizers import Rates
 from headstart.engine.predictor import Predictor
 from headstart.engine.sources import PooledSource
-from headstart.engine.training import Recipe, train
+from headstart.engine.training import Learner, Losses, Recipe, train
 from headstart.errors import EngineFault
 from headstart.specs.jobs import Training
 from headstart.specs.plans import Plan
+from tests.answers import chosen
 from tests.engine.conftest import Listener, World, reviews
 
 TOP = {"type": "fine-tuning", "top_layers": 1}
@@ -49,8 +52,10 @@ class Told:
 
     def step(self, *, step: int, steps: int, epoch: int) -> None: ...
 
-    def epoch(self, *, epoch: int, step: int, learning_rate: float, train_loss: float, validation_loss: float | None) -> None:
-        self.losses.append(train_loss)
+    def epoch(self, *, epoch: int, step: int, learning_rate: float, losses: Sequence[Losses]) -> None:
+        self.losses += [each.train for each in losses if each.train is not None]
+
+    def tasks(self, *, epoch: int, step: int, weights: Sequence[float], cosines: Sequence[Sequence[float | None]]) -> None: ...
 
     def warning(self, code: str, message: str) -> None:
         self.warnings.append(code)
@@ -69,7 +74,8 @@ def fit(source: Any, targets: np.ndarray, told: Told, **options: Any) -> trainin
     head = stepped.initial(source.values.shape[1], [], 2, torch.Generator().manual_seed(0))
     rows = np.arange(len(targets))
     recipe = Recipe(Rates(options.pop("learning_rate", 0.05)), dropout=0.0, batch_tokens=4096)
-    return train(source, head, targets, rows[::2], rows[1::2], Training(**options), recipe, told=told)
+    learner = Learner(head, targets, targets >= 0, Softmax())
+    return train(source, [learner], rows[::2], rows[1::2], Training(**options), recipe, told=told)
 
 
 @pytest.mark.parametrize("method", [TOP, {"type": "fine-tuning", "trainable": ["*"]}, {"type": "fine-tuning", "frozen": ["embeddings.*"]}])
@@ -137,7 +143,9 @@ def test_training_from_a_cache_in_sixteen_bits_is_training_from_the_text(world, 
     texts = [{"text": text} for text, _ in rows]
     told, exact = (Predictor(tiny, load_artifact(folder)).predict(texts)[0] for folder in (one, two))
     for mine, other in zip(told, exact, strict=True):
-        mine_scores, other_scores = ({score.label: score.score for score in row.outputs["sentiment"].scores} for row in (mine, other))
+        mine_scores, other_scores = (
+            {score.label: score.score for score in chosen(row.outputs["sentiment"]).scores} for row in (mine, other)
+        )
         assert mine_scores == pytest.approx(other_scores, abs=SIXTEEN_BITS_SCORE)
 
 
@@ -314,7 +322,7 @@ def test_divergence_later_keeps_the_last_good_state():
     trained = fit(Breaks(source.values), targets, told, epochs=50)
     assert told.warnings == ["diverged"]
     assert trained.validation_loss is not None
-    assert all(np.isfinite(value).all() for value in trained.head.values())
+    assert all(np.isfinite(value).all() for value in trained.heads[0].values())
 
 
 def test_memory_that_runs_out_halves_the_parts_and_keeps_the_effective_batch():
@@ -329,8 +337,8 @@ def test_memory_that_runs_out_halves_the_parts_and_keeps_the_effective_batch():
     told, plain = Told(), Told()
     small, whole = fit(Small(source.values), targets, told, epochs=2), fit(source, targets, plain, epochs=2)
     assert told.warnings == ["out_of_memory", "out_of_memory"]
-    for name, value in small.head.items():
-        assert np.allclose(value, whole.head[name], atol=1e-5)
+    for name, value in small.heads[0].items():
+        assert np.allclose(value, whole.heads[0][name], atol=1e-5)
 
 
 def test_one_row_that_does_not_fit_is_out_of_memory():

@@ -33,6 +33,7 @@ CASES = {
     "store": (modules_of("headstart.store"), HEAVY | WEB),
     "data": (modules_of("headstart.data"), HEAVY | DATABASE | WEB),
     "planning": (modules_of("headstart.planning"), HEAVY | DATABASE | WEB),
+    "rendering": (modules_of("headstart.rendering"), HEAVY | SERVER | WEB),
     "doorbell": (modules_of("headstart.doorbell"), HEAVY),
     "control": (["app.main", *modules_of("app.routes")], HEAVY),
     "both, before the engine is asked for": (["app.both"], HEAVY),

@@ -9,6 +9,7 @@ import pytest
 
 from headstart.errors import BadInput, Fault
 from headstart.planning.classes import ordered_classes
+from headstart.planning.comparing import FIT_SECONDS, READ_SECONDS
 from headstart.specs.backbones import ImageInput
 from headstart.specs.datasets import DatasetProfile
 from tests.planning.factories import HARDWARE, anatomy, column, dataset
@@ -25,6 +26,7 @@ def test_the_plan_of_plain_feature_extraction(plan):
             "type": "text-classification",
             "problem": "single-label",
             "classes": ["neg", "pos"],
+            "features": [],
             "head_parameters": 770,
             "labelled_rows": 2000,
         }
@@ -209,21 +211,50 @@ REFUSALS: dict[str, tuple[dict[str, Any], tuple[str, str, str, str | None]]] = {
     ),
     "too many labels": (
         {"profile": dataset(review, label, many), "target": "id"},
-        ("invalid_field", TARGET, "The column 'id' has 2,000 different values, too many to be labels.", LABELS_HINT),
+        (
+            "invalid_field",
+            TARGET,
+            "The column 'id' has a value of its own in every row, so that no class could be learnt from others' rows.",
+            f"It looks like an id. {LABELS_HINT}",
+        ),
     ),
     "texts as labels, and no other column": (
         {"profile": dataset(column("title"), review), "target": "title"},
         ("invalid_field", TARGET, "The column 'title' has texts too long to be labels.", "Columns are: title, review."),
     ),
-    "quantities as labels": (
-        {"profile": dataset(review, column("price", {"0.5": 1000, "1.5": 1000}, type="number")), "target": "price"},
+    "labels as quantities": (
+        {"profile": dataset(review, label), "problem": "regression"},
         (
             "invalid_field",
             TARGET,
-            "The column 'price' holds numbers, and text-classification learns labels.",
-            'Set "problem" to "single-label" to take each number as a class, or state the type "category" in the dataset\'s schema.',
+            "The column 'label' holds category, and a regression learns numbers.",
+            "Choose a column of numbers, or leave problem out.",
         ),
     ),
+    **{
+        f"{kind} as the target": (
+            {"profile": dataset(review, column("label", {"a": 1000, "b": 1500}, type=kind))},
+            (
+                "invalid_field",
+                TARGET,
+                f"The column 'label' holds {words}, and text-classification learns labels or numbers.",
+                "Columns are: review, label.",
+            ),
+        )
+        for kind, words in (("tokens", "lists of words"), ("tags", "lists of tags"))
+    },
+    **{
+        f"{kind} as the text": (
+            {"profile": dataset(column("review", type=kind), column("other"), label)},
+            (
+                "invalid_field",
+                "/tasks/0/inputs/text",
+                f"The column 'review' holds {kind}; text-classification needs text.",
+                "Columns that do: other, label.",
+            ),
+        )
+        for kind in ("tokens", "tags")
+    },
     "one class": (
         {"profile": dataset(review, column("label", {"pos": 2000}))},
         ("too_few_classes", TARGET, "The column 'label' has one class, 'pos'.", "Classification needs at least two classes."),
@@ -360,3 +391,9 @@ def test_several_layers_that_cannot_be_are_refused_where_they_stand(plan, method
     with pytest.raises(BadInput) as caught:
         plan(method=method)
     assert caught.value.faults[0].pointer == pointer
+
+
+def test_evaluating_counts_the_baseline_unless_it_is_left_out(plan):
+    seconds = [plan(evaluation={"baselines": wanted}).estimate.evaluating_seconds for wanted in (True, False)]
+    # 1,400 + 600 texts are read, and two classes fitted on 1,400
+    assert seconds[0] - seconds[1] == pytest.approx(2_000 * READ_SECONDS["text"] + 1_400 * 2 * FIT_SECONDS["single-label"], abs=2e-3)

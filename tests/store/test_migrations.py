@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import JSON, Connection, Engine, String, column, func, inspect, select, table, text, update
+from sqlalchemy import JSON, Connection, Engine, String, column, func, insert, inspect, select, table, text, update
 
 from headstart.errors import Conflict, Unavailable
 from headstart.specs.backbones import Anatomy
@@ -103,6 +104,7 @@ def test_with_data_in_every_table_it_goes_down_and_up_again(database):
 @pytest.mark.parametrize(
     ("revision", "later"),
     [
+        ("0006", {"uploads"}),
         ("0005", {"uploads"}),
         ("0003", {"uploads", "caches"}),
         ("0002", {"uploads", "caches", "log_lines"}),
@@ -133,7 +135,7 @@ def test_a_version_of_another_dataset_stays_one_file_s_dataset_for_an_older_rele
         child = add_dataset(session, workspace, parent=Parent(dataset=parent.id, how="replace", key="id"))
         add_upload(session, workspace, dataset=child)
     before = counts(database)
-    to(database, "0005")
+    to(database, "0006")
     migrate(database)
     assert counts(database) == before | {"uploads": 0}
     with database.read() as session:
@@ -249,6 +251,54 @@ def test_an_older_release_finds_a_backbone_that_it_cannot_read_invalid_and_keeps
     with database.read() as session:
         shown = backbones.view(backbones.get_backbone(session, workspace, "minilm-l6"))
     assert (shown.status, shown.modality, shown.error and shown.error.code) == ("invalid", None, "bad_data")
+
+
+READ: dict[str, Any] = {
+    "name": "words",
+    "type": "text",
+    "missing": 0,
+    "distinct": 2,
+    "longest": 9,
+    "mean_length": 9.0,
+    "values": None,
+    "mean_seconds": None,
+    "mean_pixels": None,
+}
+"""A column's profile as revision 0005 knows it."""
+
+
+def test_profiles_go_down_to_what_an_older_release_reads(database):
+    migrate(database)
+    with database.write() as session:
+        workspace = add_workspace(session)
+        dataset = add_dataset(session, workspace)
+        dataset.format, dataset.types = "arrow", {"words": "tokens", "label": "category"}
+        lists = READ | {"type": "tags", "values": {"O": 4}, "near_empty": None, "duplicates": None}
+        dataset.profile = {"rows": 2, "columns": [lists, READ], "problems": [], "problem_count": 0, "dropped_rows": 1, "split_column": None}
+        datasets.view(dataset)
+        add_dataset(session, workspace, name="unread", ready=False)
+    to(database, "0005")
+    with database.engine.connect() as connection:
+        rows = connection.execute(text("SELECT name, format, types, profile FROM datasets ORDER BY id")).all()
+    told = [[value if not isinstance(value, str) or value[0] != "{" else json.loads(value) for value in row] for row in rows]
+    profile = {"rows": 2, "columns": [READ, READ], "problems": [], "problem_count": 0}
+    assert told == [["reviews", "parquet", {"label": "category"}, profile], ["unread", "csv", {}, None]]
+    migrate(database)
+    with database.read() as session:
+        shown = datasets.view(datasets.resolve_dataset(session, workspace, "reviews", pointer="/dataset"))
+    assert (shown.mode, shown.dropped_rows, shown.rows) == ("strict", 0, 2000)
+
+
+def test_the_release_before_writes_datasets_that_are_read_strictly(database):
+    migrate(database)
+    with database.write() as session:
+        add_dataset(session, add_workspace(session))
+    known = Table.metadata.tables["datasets"]
+    with database.engine.begin() as connection:
+        row = connection.execute(select(known)).mappings().one()
+        older = {name: value for name, value in row.items() if name != "mode"} | {"id": "ds_2", "version": 2}
+        connection.execute(insert(table("datasets", *(column(name, known.c[name].type) for name in older))).values(**older))
+        assert connection.scalar(select(known.c.mode).where(known.c.id == "ds_2")) == "strict"
 
 
 def test_a_job_that_an_older_release_stored_is_still_read(database):

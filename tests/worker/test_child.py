@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
+import struct
 import subprocess
 import sys
 import time
@@ -12,12 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from headstart.data.table import open_table
 from headstart.settings import child_environment
 from tests.data.media_files import archive, image, recording
 from tests.data.parquet_files import repeating, written
+from tests.data.test_compression import arrow, packed
 from worker.messages import Message
 from worker.process import ChildProcess
 
@@ -51,6 +55,7 @@ def ask(child: ChildProcess, source: Path, **changes: Any) -> Message | None:
         "target": str(source.with_suffix(".arrow")),
         "format": source.suffix[1:],
         "types": {},
+        "mode": "strict",
         "parent": None,
         "max_problems": 10,
         "memory_bytes": 2**30,
@@ -76,6 +81,20 @@ def test_good_file_becomes_a_table_and_the_reader_ends(reader: ChildProcess, tmp
     assert reader.exit_status() == 0
 
 
+REPEATED = pa.DictionaryArray.from_arrays(pa.array([0] * 1_000, pa.int32()), pa.array(["x" * 3_000_000]))
+
+
+def lying(size: int) -> bytes:
+    """A compressed buffer of texts that says it unpacks to another size than it does."""
+    sink, table = io.BytesIO(), pa.table({"a": ["x" * 77_777]})
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    frame = b"\x28\xb5\x2f\xfd"
+    said = struct.pack("<q", 77_777) + frame
+    assert sink.getvalue().count(said) == 1
+    return sink.getvalue().replace(said, struct.pack("<q", size) + frame)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "code"),
     [
@@ -88,6 +107,12 @@ def test_good_file_becomes_a_table_and_the_reader_ends(reader: ChildProcess, tmp
         ("zeros.zip", archive({"a/1.png": b"\0" * 10**8, "b/2.png": image(2)}, zipfile.ZIP_DEFLATED), "archive_bomb"),
         ("pixels.zip", archive({"a/1.png": image(1, (9_000, 9_000)), "b/2.png": image(2)}), "image_too_large"),
         ("memory.parquet", repeating(3_000_000, 1_000, 1, store_schema=False), "decoded_too_large"),
+        ("zeros.csv", packed(b"0\n" * 5 * 10**7, "zstd"), "decoded_too_large"),
+        ("cut.csv", packed(b"a,b\n1,2\n", "gzip")[:-3], "compression_corrupt"),
+        ("cut.arrow", arrow({"a": ["x"]})[:-20], "arrow_corrupt"),
+        ("memory.arrow", arrow({"a": REPEATED}), "decoded_too_large"),
+        ("lying.arrow", lying(2**40), "decoded_too_large"),
+        ("negative.arrow", lying(-7), "arrow_corrupt"),
     ],
 )
 def test_hostile_file_gets_words_and_leaves_no_table(reader: ChildProcess, tmp_path: Path, name: str, content: bytes, code: str):

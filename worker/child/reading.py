@@ -33,6 +33,7 @@ def serve(request: Message, channel: Channel) -> None:
             Path(request["target"]),
             format=request["format"],
             types=request["types"],
+            mode=request["mode"],
             limits=ReadLimits(max_kept_problems=request["max_problems"]),
             parent=parent,
         )

@@ -14,16 +14,9 @@ __all__ = ["HEADS", "Given", "HeadKind", "HeadTensors", "LabelledRows"]
 
 
 def _solve_linear(_head: LinearHead, given: Given) -> HeadTensors:
-    train, validation, objective = given.train, given.validation, given.objective
+    train, validation = given.train, given.validation
     solved = linear.solve(
-        train.features,
-        train.targets,
-        validation.features,
-        validation.targets,
-        given.classes,
-        given.tick,
-        class_weights=objective.weights,
-        smoothing=objective.smoothing,
+        train.features, train.targets, validation.features, validation.targets, given.outputs, given.objective, given.tick
     )
     return {"weight": solved.weight, "bias": solved.bias}
 
@@ -32,12 +25,12 @@ def _linear_logits(tensors: HeadTensors, features: NDArray[np.float32]) -> NDArr
     return linear.logits(tensors["weight"], tensors["bias"], features)
 
 
-def _start_linear(_head: LinearHead, width: int, classes: int, generator: torch.Generator) -> HeadTensors:
-    return stepped.initial(width, [], classes, generator)
+def _start_linear(_head: LinearHead, width: int, outputs: int, generator: torch.Generator) -> HeadTensors:
+    return stepped.initial(width, [], outputs, generator)
 
 
-def _start_mlp(head: MlpHead, width: int, classes: int, generator: torch.Generator) -> HeadTensors:
-    return stepped.initial(width, head.hidden, classes, generator)
+def _start_mlp(head: MlpHead, width: int, outputs: int, generator: torch.Generator) -> HeadTensors:
+    return stepped.initial(width, head.hidden, outputs, generator)
 
 
 HEADS = {

@@ -1,6 +1,6 @@
 """What the engine asks of a kind of head.
 
-Axes: N rows, D width, C classes.
+Axes: N rows, D width, C classes, K numbers that the head gives.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ HeadTensors = dict[str, NDArray[np.float32]]
 @dataclass(frozen=True, slots=True)
 class LabelledRows:
     features: NDArray[np.float32]  # [N, D]
-    targets: NDArray[np.int64]  # [N], class numbers
+    targets: NDArray[Any]  # [N] or [N, C], as their task encodes them
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a head is fitted to; `tick` is called now and then, so that a long fit is seen to live."""
+    """What a head is fitted to; `tick` is called now and then, so that a long fit is seen to live. `outputs` is K."""
 
     train: LabelledRows
     validation: LabelledRows
-    classes: int
+    outputs: int
     objective: Objective
     tick: Callable[[], None] = lambda: None
 
@@ -41,9 +41,9 @@ class HeadKind:
     """A kind of head. The first argument of `fit` and `start` is its class in `specs.heads`.
 
     Attributes:
-        logits: (tensors, features [N, D]) → float64 [N, C]; their softmax is what users see as scores.
+        logits: (tensors, features [N, D]) → float64 [N, K].
         fit: (head, given) → the tensors, at once, on features that stay as they are. None: it is only stepped.
-        start: (head, width, classes, generator) → tensors for `stepped.forward` to begin with. None: it is never stepped.
+        start: (head, width, outputs, generator) → tensors for `stepped.forward` to begin with. None: it is never stepped.
     """
 
     logits: Callable[[HeadTensors, NDArray[np.float32]], NDArray[np.float64]]

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from headstart.engine.heads.kinds import Given, HeadTensors, LabelledRows
-from headstart.engine.heads.linear import LEAST_VALIDATION, log_loss, logits
+from headstart.engine.heads.linear import LEAST_VALIDATION, logits
+from headstart.engine.losses import log_loss
 from headstart.specs.heads import PrototypeHead
 
 NEVER = -1e6
@@ -33,8 +34,8 @@ SCALES = math.log(1e-4), math.log(1e2)
 def fit(_head: PrototypeHead, given: Given) -> HeadTensors:
     """`weight` [C, D] and `bias` [C]."""
     train = given.train
-    counts = np.bincount(train.targets, minlength=given.classes)
-    means, middle = class_means(train, given.classes), train.features.mean(axis=0, dtype=np.float64)
+    counts = np.bincount(train.targets, minlength=given.outputs)
+    means, middle = class_means(train, given.outputs), train.features.mean(axis=0, dtype=np.float64)
     means[counts == 0] = middle
     spread = _spread(train, means, middle)
     rows = given.validation if len(given.validation.targets) >= LEAST_VALIDATION else train

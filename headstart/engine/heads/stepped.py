@@ -20,9 +20,9 @@ from torch.nn import functional
 Tensors = dict[str, NDArray[np.float32]]
 
 
-def initial(width: int, hidden: Sequence[int], classes: int, generator: torch.Generator) -> Tensors:
+def initial(width: int, hidden: Sequence[int], outputs: int, generator: torch.Generator) -> Tensors:
     """The start of a head with these hidden layers (none: linear), uniform within 1/√in as torch's Linear has it (He et al. 2015)."""
-    sizes = [width, *hidden, classes]
+    sizes = [width, *hidden, outputs]
     made: Tensors = {}
     for number, (size, out) in enumerate(itertools.pairwise(sizes)):
         bound = 1 / math.sqrt(size)
@@ -52,6 +52,24 @@ def logits(tensors: Mapping[str, NDArray[np.float32]], features: NDArray[np.floa
         if number + 1 < len(layers):
             values = 0.5 * values * (1 + erf(values / math.sqrt(2)))
     return values
+
+
+def outputs(tensors: Mapping[str, NDArray[np.float32]]) -> int:
+    """K, the numbers that a head gives."""
+    return len(tensors[f"{_layers(tensors)[-1]}bias"])
+
+
+def in_unit(tensors: Mapping[str, NDArray[np.float32]], unit: tuple[float, float]) -> Tensors:
+    """The head that gives scale · y + shift where this one gives y; `unit` is (scale, shift)."""
+    scale, shift = unit
+    if unit == (1.0, 0.0):
+        return dict(tensors)
+    last = _layers(tensors)[-1]
+    return {
+        **tensors,
+        f"{last}weight": (tensors[f"{last}weight"] * scale).astype(np.float32),
+        f"{last}bias": (tensors[f"{last}bias"] * scale + shift).astype(np.float32),
+    }
 
 
 def _layers(tensors: Mapping[str, object]) -> list[str]:

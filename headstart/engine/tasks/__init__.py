@@ -1,39 +1,16 @@
-"""Tasks: what a head learns. One entry in one table for each kind, one file for each."""
+"""Tasks: what a head learns. One file for each kind of answer, one entry for it in one table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from headstart.engine.tasks import multi_label, regression, single_label
+from headstart.engine.tasks.kinds import Cells, Targets, TaskKind
 
-import numpy as np
-from numpy.typing import NDArray
+__all__ = ["TASKS", "Cells", "Targets", "TaskKind", "kind_of"]
 
-from headstart.engine.tasks import classification
-from headstart.specs.jobs import TaskReport
-from headstart.specs.predictions import Classification
-
-Targets = NDArray[np.int64]
+TASKS: dict[str, TaskKind] = {"single-label": single_label.KIND, "multi-label": multi_label.KIND, "regression": regression.KIND}
+"""A task's `type`, where it has an answer of its own, or its `problem` → the task."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskKind:
-    """What the engine needs of a task.
-
-    Attributes:
-        problem: the kind of answer.
-        encode: (cells, classes) → class numbers [N], −1 where there is no label.
-        evaluate: (logits [N, C], targets [N], classes, targets of the training rows, split) → its part of the report.
-        decode: (logits [N, C], classes, how many scores or None) → one answer for each row.
-    """
-
-    problem: str
-    encode: Callable[[Sequence[str | None], Sequence[str]], Targets]
-    evaluate: Callable[[NDArray[np.float64], Targets, Sequence[str], Targets, Literal["validation", "test"]], TaskReport]
-    decode: Callable[[NDArray[np.float64], Sequence[str], int | None], list[Classification]]
-
-
-_CLASSIFICATION = TaskKind("single-label", classification.encode, classification.evaluate, classification.decode)
-
-TASKS = dict.fromkeys(("text-classification", "image-classification", "audio-classification"), _CLASSIFICATION)
-"""A task's `type` → the task."""
+def kind_of(type_: str, problem: str) -> TaskKind:
+    """What the engine does for a task."""
+    return TASKS.get(type_) or TASKS[problem]

@@ -1,4 +1,4 @@
-"""Classification: one label for each text, image or recording.
+"""One label for each text, image or recording.
 
 Axes: N rows, C classes.
 """
@@ -10,15 +10,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.engine.evaluation import classification_report
+from headstart.engine.evaluation.baselines import Baseline, trivial_baseline
+from headstart.engine.evaluation.reports import single_label_report
+from headstart.engine.evaluation.scoring import Scoring, single_label_scoring
+from headstart.engine.losses import softmax_objective
+from headstart.engine.tasks.kinds import Cells, Targets, TaskKind
 from headstart.specs.labels import normal_label
 from headstart.specs.predictions import Classification, Score
 
-evaluate = classification_report
 
-
-def encode(cells: Sequence[str | None], classes: Sequence[str]) -> NDArray[np.int64]:
+def encode(columns: Cells, classes: Sequence[str]) -> NDArray[np.int64]:
     """Class numbers [N] by the position in `classes`; −1 for a missing label and for one that is no class of the plan."""
+    (cells,) = columns
     numbers = {label: number for number, label in enumerate(classes)}
     known: dict[str | None, int] = {None: -1}
     for cell in set(cells):
@@ -27,13 +30,14 @@ def encode(cells: Sequence[str | None], classes: Sequence[str]) -> NDArray[np.in
     return np.fromiter((known[cell] for cell in cells), dtype=np.int64, count=len(cells))
 
 
-def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None) -> list[Classification]:
+def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None, scoring: Scoring) -> list[Classification]:
     """Label and scores of each row, highest first; equal scores stand in the order of the classes.
 
     Args:
         top_k: how many scores to give; None: all.
     """
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    warm = scoring.warmed(logits)
+    powers = np.exp(warm - warm.max(axis=1, keepdims=True))
     scores = powers / powers.sum(axis=1, keepdims=True)  # [N, C]
     order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
     sorted_scores = np.take_along_axis(scores, order, axis=1).tolist()
@@ -46,3 +50,20 @@ def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | Non
         )
         for places, values in zip(order.tolist(), sorted_scores, strict=True)
     ]
+
+
+def labelled(targets: Targets) -> NDArray[np.bool_]:
+    there: NDArray[np.bool_] = targets >= 0
+    return there
+
+
+def strata(targets: Targets) -> Targets:
+    """As they are."""
+    return targets
+
+
+def guesses(train: Targets, tested: Targets) -> list[Baseline]:
+    return [trivial_baseline("single-label", train, len(tested))]
+
+
+KIND = TaskKind(encode, labelled, strata, softmax_objective, guesses, "single-label", single_label_scoring, single_label_report, decode)

@@ -1,0 +1,58 @@
+"""A number for each text, image or recording.
+
+Axes: N rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.engine.evaluation.baselines import Baseline, trivial_baseline
+from headstart.engine.evaluation.reports import regression_report
+from headstart.engine.evaluation.scoring import Scoring, plain_scoring
+from headstart.engine.losses import squared_objective
+from headstart.engine.tasks.kinds import Cells, Targets, TaskKind
+from headstart.specs.predictions import Value
+
+
+def encode(columns: Cells, classes: Sequence[str]) -> NDArray[np.float64]:  # noqa: ARG001 - `TaskKind`
+    """The numbers [N]; NaN where there is none."""
+    (cells,) = columns
+    return np.array([_number(cell) for cell in cells], np.float64)
+
+
+def _number(cell: str | None) -> float:
+    try:
+        value = math.nan if cell is None else float(cell)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def labelled(targets: Targets) -> NDArray[np.bool_]:
+    return ~np.isnan(targets)
+
+
+def strata(targets: Targets) -> Targets:
+    """As they are."""
+    return targets
+
+
+def decode(
+    logits: NDArray[np.float64],
+    classes: Sequence[str],  # noqa: ARG001 - `TaskKind`
+    top_k: int | None,  # noqa: ARG001
+    scoring: Scoring,  # noqa: ARG001
+) -> list[Value]:
+    return [Value.model_construct(value=value) for value in logits[:, 0].tolist()]
+
+
+def guesses(train: Targets, tested: Targets) -> list[Baseline]:
+    return [trivial_baseline("regression", train, len(tested))]
+
+
+KIND = TaskKind(encode, labelled, strata, squared_objective, guesses, "regression", plain_scoring, regression_report, decode)
