@@ -28,6 +28,7 @@ from headstart.engine.splits import Split, assign, unseen_classes
 from headstart.engine.suffix import cut_of, make_suffix
 from headstart.engine.views import Viewed, Views
 from headstart.errors import quote
+from headstart.planning.splits import Fold
 from headstart.specs.backbones import ImageInput
 from headstart.specs.plans import FEATURE_BYTES, INPUT
 
@@ -51,13 +52,7 @@ def read(context: Context, table_path: Path) -> tuple[Rows, Split]:
         message = f"{rows.dropped:,} rows are left out: they have no input, no label or no split."
         context.warn("rows_dropped", message)
     evaluation = context.spec.evaluation
-    split = assign(
-        {task.task.name: task.kind.strata(task.targets) for task in rows.tasks},
-        rows.told,
-        validation_size=evaluation.validation_size,
-        test_size=evaluation.test_size,
-        generator=np.random.default_rng(context.spec.training.seed),
-    )
+    split = split_of(context, rows)
     named = evaluation.split_column or evaluation.group_column or evaluation.time_column
     how = "by the seed" if named is None else f"by the column {quote(named)}"
     counts = f"{len(split.train):,} to train, {len(split.validation):,} to validate, {len(split.test):,} to test"
@@ -68,6 +63,19 @@ def read(context: Context, table_path: Path) -> tuple[Rows, Split]:
         if unseen is not None:
             context.warn("class_not_trained", unseen)
     return dataclasses.replace(rows, tasks=[task.read_by(split.train) for task in rows.tasks]), split
+
+
+def split_of(context: Context, rows: Rows, fold: int = 0) -> Split:
+    """Who trains, validates and tests; of cross-validation, in that fold."""
+    evaluation = context.spec.evaluation
+    return assign(
+        {task.task.name: task.kind.strata(task.targets) for task in rows.tasks},
+        rows.told,
+        validation_size=evaluation.validation_size,
+        test_size=evaluation.test_size,
+        generator=np.random.default_rng(context.spec.training.seed),
+        fold=None if evaluation.folds is None else Fold(fold, evaluation.folds),
+    )
 
 
 def _warn_of_twins(context: Context, rows: Rows, split: Split) -> None:

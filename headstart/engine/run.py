@@ -6,6 +6,7 @@ Writes to the cache and into the artifact folder only; the caller publishes, and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from headstart.engine.learning import Learnt, learn
 from headstart.engine.memory import forget_peak, peak_bytes
 from headstart.engine.phases import prepare_phases
 from headstart.engine.precision import Precision
-from headstart.engine.preparing import Prepared, choose_precision, pooled_features, read, seen_by_training, suffix_source
+from headstart.engine.preparing import Prepared, choose_precision, pooled_features, read, seen_by_training, split_of, suffix_source
 from headstart.engine.rows import TaskRows, check_table
+from headstart.engine.trials import Trials
 from headstart.errors import quote
 from headstart.specs.fields import View
 from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus
@@ -117,7 +119,11 @@ def run_job(
         reporter.progress(fraction=0.95, **done)
         stages.enter(JobStatus.EVALUATING)
         judged = judge(context, phases[-1], learnt, rows, split)
-        reports = judged.reports
+        reports, trials = judged.reports, Trials(context, prepare, precision)
+        if spec.evaluation.folds is not None:
+            reports = trials.folds(rows, partial(split_of, context, rows), reports)
+        if spec.evaluation.single_task and len(rows.tasks) > 1:
+            reports = trials.alone(rows, split, reports)
         stages.enter(JobStatus.PUBLISHING)
         manifest = _manifest(context, rows.tasks, judged.scorings, precision.dtype, created_at)
         splits = f"{len(split.train)} to train, {len(split.validation)} to validate, {len(split.test)} to test, {rows.dropped} left out"

@@ -31,7 +31,8 @@ class Evaluation(Input):
         ge=2,
         le=20,
         description="Cross-validation: the rows are dealt into so many folds, alike in classes, groups kept together, and each fold tests once "
-        "what was trained on the others. By time, each fold tests what was trained on the rows before it. Null: one split.",
+        "what was trained on the others. By time, each fold tests what was trained on the rows before it. The model is that of the first fold; the "
+        "report has the metrics of all. Null: one split.",
         examples=[5],
     )
     baselines: bool = Field(default=True, description="Whether the report says what simple models reach on the same rows.")

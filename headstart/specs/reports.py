@@ -89,6 +89,14 @@ class TaskReport(View):
         description="What the model's metrics are above each baseline's, by baseline and metric.",
         examples=[{"tfidf": {"accuracy": {"value": 0.0915, "low": 0.052, "high": 0.131}}}],
     )
+    single_task: dict[str, float] | None = Field(
+        default=None, description="With several tasks, if asked for: the metrics of a model that learnt this task alone, on the same rows."
+    )
+    folds: list[dict[str, float]] = Field(
+        default=[],
+        description="Of cross-validation: the metrics of each fold. `metrics` are then their means and `intervals` are of these means (Student's "
+        "t; folds share training rows, so that they are somewhat too narrow); all else is of the first fold, and so is the artifact.",
+    )
     per_class: list[ClassReport]
     confusion: list[list[int]] = Field(
         description="Rows are true, columns predicted, in the order of `classes`; empty for regression and multi-label."

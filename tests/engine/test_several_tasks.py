@@ -181,3 +181,32 @@ def test_parts_of_a_batch_learn_what_the_whole_batch_learns_under_each_balancer(
             heads.append(load_artifact(folder).heads)
         for task in ("mood", "tags", "stars"):
             assert np.allclose(heads[0][task]["weight"], heads[1][task]["weight"], rtol=5e-3, atol=5e-3), balancer
+
+
+@pytest.mark.parametrize("method", ["solved", "suffix"])
+def test_each_task_is_trained_alone_on_request_and_the_model_stays_the_same(world, tiny, method):
+    table, few = rows(120), {"training": {"dtype": "float32", "epochs": 2, "learning_rate": 5e-3}}
+    plain, folder = run(world, tiny, table, method, **few)
+    asked, other = run(world, tiny, table, method, **few, evaluation={"single_task": True})
+    assert all(report.single_task is None for report in plain.report_tasks.values())
+    for name, report in asked.report_tasks.items():
+        assert report.single_task is not None
+        assert report.single_task.keys() == report.metrics.keys()
+        same = report.single_task == pytest.approx(report.metrics)
+        assert same == (method == "solved"), name  # heads on frozen features share nothing
+    assert (folder / "heads.safetensors").read_bytes() == (other / "heads.safetensors").read_bytes()
+
+
+def test_cross_validation_tests_each_row_once_and_reports_means(world, tiny):
+    listener = Listener()
+    outcome, _ = run(world, tiny, rows(120), "solved", evaluation={"folds": 4}, reporter=listener)
+    report = outcome.report_tasks["mood"]
+    assert len(report.folds) == 4
+    assert report.rows == 30
+    assert report.metrics["accuracy"] == pytest.approx(np.mean([fold["accuracy"] for fold in report.folds]))
+    low, high = report.intervals["accuracy"]
+    assert low <= report.metrics["accuracy"] <= high
+    assert outcome.metrics["mood"] == report.metrics
+    assert any(line.startswith("Fold 4 of 4: ") for _, line in listener.lines)
+    tested = [data for type_, data in listener.events if type_ == "metric" and data["split"] == "test" and data["name"] == "accuracy"]
+    assert len(tested) == 1  # the other folds tell no metrics of their own
