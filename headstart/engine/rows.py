@@ -1,12 +1,12 @@
 """From a dataset's table to what the tasks learn from: examples, targets and the user's split, without the rows that lack them.
 
-Axes: N usable rows, C classes, F numbers of extra columns.
+Axes: N usable rows, C classes, F numbers of extra columns, V vectors of rows: one each, or one for each word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,20 @@ from headstart.data.table import cells, open_table
 from headstart.data.table import texts as texts_of
 from headstart.engine.examples import Paired, Picked
 from headstart.engine.extras import FittedExtra, encode_extras, fit_extras
+from headstart.engine.inputs.words import Sentence, sentence_of_text, sentence_of_words
 from headstart.engine.splits import Told, group_numbers, times_of
-from headstart.engine.tasks import Targets, TaskKind, kind_of
+from headstart.engine.tasks import TaskKind, kind_of
+from headstart.engine.tasks.tagged import Answers, Tagged, asked, for_each, reads
 from headstart.errors import EngineFault, quote
 from headstart.specs.datasets import SPLITS
 from headstart.specs.evaluation import Evaluation
 from headstart.specs.jobs import JobSpec
+from headstart.specs.labels import json_texts
 from headstart.specs.plans import Plan, TaskPlan
-from headstart.specs.tasks import Task
+from headstart.specs.tasks import Reads, Task
+
+NO_WORDS = sentence_of_words([])
+"""Of a row without a sentence, which no task learns from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,7 @@ class TaskRows:
     task: Task
     plan: TaskPlan
     kind: TaskKind
-    targets: Targets  # [N, …], as the kind encodes them
+    targets: Answers  # [N, …], as the kind encodes them
     labelled: NDArray[np.bool_]  # [N]
     cells: Mapping[str, Sequence[str | None]]
     """Of its extra columns, by name."""
@@ -53,17 +59,30 @@ class TaskRows:
             return self
         fitted = fit_extras(self.plan.features, self.cells, train)
         numbers = encode_extras(fitted, self.cells, len(self.targets))
-        return TaskRows(self.task, self.plan, self.kind, self.targets, self.labelled, self.cells, fitted, numbers)
+        return replace(self, extras=fitted, numbers=numbers)
+
+    def with_seen(self, seen: NDArray[np.bool_]) -> TaskRows:
+        """The same when the backbone reads these words alone, of those of all rows."""
+        return replace(self, targets=self.targets.with_seen(seen)) if isinstance(self.targets, Tagged) else self
+
+    @property
+    def reads(self) -> Reads:
+        """Whose vectors the head reads."""
+        return reads(self.targets)
+
+    def asked(self, rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """What each vector of these rows stands for, [V, …], and whether it is to be learnt from, [V]."""
+        return asked(self.targets, self.labelled, rows)
 
     def beside(self, vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """What the head reads for these rows: the backbone's vectors [B, D] and the extra numbers, [B, D + F]."""
-        return vectors if self.numbers is None else np.hstack([vectors, self.numbers[rows]])
+        """What the head reads for these rows: the backbone's vectors [V, D] and the extra numbers, [V, D + F]."""
+        return vectors if self.numbers is None else np.hstack([vectors, for_each(self.numbers, self.targets, rows)])
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     examples: Sequence[Any]
-    """Texts, pairs of texts, or encoded images or recordings; the latter are read from the table when they are asked for."""
+    """Texts, pairs of texts, sentences, or encoded images or recordings; the latter are read from the table when they are asked for."""
     tasks: list[TaskRows]
     told: Told
     """What a column of the user's says of the part that each row is in."""
@@ -91,8 +110,14 @@ def read_rows(table_path: Path, spec: JobSpec, plan: Plan) -> Rows:
     table = open_table(table_path)
     columns = [_column(table, name) for name in inputs]
     told, in_a_part = _told(table, spec.evaluation)
-    tasks = [_task_rows(table, task, planned) for task, planned in zip(spec.tasks, plan.tasks, strict=True)]
     there = np.logical_and.reduce([table.column(name).is_valid().to_numpy() for name in inputs])
+    sentences: list[Sentence] = []
+    if any(task.reads == "words" for task in spec.tasks):
+        found = [_sentence(cell, listed="tokens" in spec.tasks[0].inputs.given) for cell in columns[0]]
+        there &= np.array([each is not None for each in found])
+        sentences = [each or NO_WORDS for each in found]
+        columns = [sentences]
+    tasks = [_task_rows(table, task, planned, sentences) for task, planned in zip(spec.tasks, plan.tasks, strict=True)]
     there &= np.logical_or.reduce([task.labelled for task in tasks])
     kept = np.flatnonzero(there if in_a_part is None else there & in_a_part)
     if not len(kept):
@@ -107,9 +132,18 @@ def read_rows(table_path: Path, spec: JobSpec, plan: Plan) -> Rows:
     )
 
 
-def _task_rows(table: pa.Table, task: Task, planned: TaskPlan) -> TaskRows:
-    kind = kind_of(task.type, planned.problem)
-    targets = kind.encode([_texts(table, name) for name in task.targets], planned.classes)
+def _sentence(cell: str | None, *, listed: bool) -> Sentence | None:
+    """The words of a row; None where the cell is missing, or is no list where one is needed."""
+    if cell is None or not listed:
+        return None if cell is None else sentence_of_text(cell)
+    words = json_texts(cell)
+    return None if words is None else sentence_of_words(words)
+
+
+def _task_rows(table: pa.Table, task: Task, planned: TaskPlan, sentences: Sequence[Sentence]) -> TaskRows:
+    kind = kind_of(task.type, planned.problem, planned.scheme)
+    columns: list[Sequence[Any]] = [_texts(table, name) for name in task.targets]
+    targets = kind.encode(columns if task.reads == "example" else [sentences, *columns], planned.classes)
     extras = {extra.column: _texts(table, extra.column) for extra in planned.features}
     return TaskRows(task, planned, kind, targets, kind.labelled(targets), extras)
 

@@ -26,12 +26,12 @@ from headstart.engine.learning import Learnt, learn
 from headstart.engine.memory import forget_peak, peak_bytes
 from headstart.engine.phases import prepare_phases
 from headstart.engine.precision import Precision
-from headstart.engine.preparing import Prepared, choose_precision, pooled_features, read, seen_by_training, split_of, suffix_source
+from headstart.engine.preparing import Prepared, choose_precision, preparation_of, read, seen_by_training, split_of, with_seen
 from headstart.engine.rows import TaskRows, check_table
 from headstart.engine.trials import Trials
 from headstart.errors import quote
 from headstart.specs.fields import View
-from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus
+from headstart.specs.jobs import JobSpec, JobStatus
 from headstart.specs.models import ModelTask
 from headstart.specs.plans import INPUT, Estimate, Plan
 from headstart.specs.reports import TaskReport
@@ -105,9 +105,9 @@ def run_job(
         check_table(table_path, table_sha256)
         rows, split = read(context, table_path)
         precision = choose_precision(context, rows.examples)
-        prepare = pooled_features if isinstance(spec.method, FeatureExtraction) else suffix_source
         views, examples = seen_by_training(context, rows.examples, split)
-        phases = prepare_phases(context, prepare, examples, precision)
+        phases = prepare_phases(context, preparation_of(context), examples, precision)
+        rows = with_seen(context, rows, phases[0].beginnings)
         stages.enter(JobStatus.TRAINING)
         learnt = learn(context, phases, rows.tasks, split, views)
         done = {
@@ -119,7 +119,7 @@ def run_job(
         reporter.progress(fraction=0.95, **done)
         stages.enter(JobStatus.EVALUATING)
         judged = judge(context, phases[-1], learnt, rows, split)
-        reports, trials = judged.reports, Trials(context, prepare, precision)
+        reports, trials = judged.reports, Trials(context, precision)
         if spec.evaluation.folds is not None:
             reports = trials.folds(rows, partial(split_of, context, rows), reports)
         if spec.evaluation.single_task and len(rows.tasks) > 1:
@@ -175,6 +175,7 @@ def _manifest(context: Context, tasks: Sequence[TaskRows], scorings: Sequence[Sc
             name=each.task.name,
             type=each.task.type,
             problem=each.plan.problem,
+            scheme=each.plan.scheme,
             inputs=list(each.task.inputs.given),
             features=each.extras,
             classes=each.plan.classes,
@@ -193,7 +194,7 @@ def _manifest(context: Context, tasks: Sequence[TaskRows], scorings: Sequence[Sc
             "adapter": context.plan.adapter,
             "boundary": context.plan.boundary,
             "output": context.output,
-            "pooling": context.spec.method.pooling,
+            "pooling": context.spec.pooling,
             "dtype": dtype,
             "max_tokens": context.limit,
             "batch_tokens": context.plan.batch_tokens,

@@ -12,7 +12,17 @@ from headstart.planning.balancing import check_balancing
 from headstart.planning.classes import lookalikes
 from headstart.planning.columns import TaskColumns, split_counts, task_columns
 from headstart.planning.comparing import comparing_seconds, with_comparing
-from headstart.planning.estimates import AUTO_BATCH, CHARS_PER_TOKEN, Work, estimate, kept_in, kept_numbers, mean_units, pooled_width
+from headstart.planning.estimates import (
+    AUTO_BATCH,
+    CHARS_PER_TOKEN,
+    Work,
+    estimate,
+    kept_in,
+    kept_numbers,
+    mean_units,
+    mean_words,
+    pooled_width,
+)
 from headstart.planning.evaluation import check_evaluation, evaluation_warnings
 from headstart.planning.extras import plan_extras
 from headstart.planning.heads import check_class_weights, check_head, check_problem, check_rows, head_warnings
@@ -21,6 +31,7 @@ from headstart.planning.layers import resolve_layer
 from headstart.planning.relationship import Learnt, relationship_of
 from headstart.planning.schedule import Step, spans, steps_of
 from headstart.planning.splits import Counted, carve_validation, count_rows
+from headstart.planning.tagging import tag_warnings
 from headstart.planning.targets import TargetPlan, plan_target
 from headstart.planning.trainable import Selection
 from headstart.planning.tuning import Tuning, estimate_tuning
@@ -81,16 +92,19 @@ def make_plan(
     )
     check_augmentation(spec)
     _check_init(spec)
+    _check_reads(spec)
     max_tokens = _max_tokens(spec, anatomy)
     cut = _cut(spec, anatomy)
     columns = [_columns(spec, number, profile) for number in range(len(spec.tasks))]
     first = columns[0]
     check_class_weights(spec, {label for each in columns for label in each.target.classes})
     rows, counted = _rows(spec.evaluation, columns, profile)
-    check_rows(spec, rows.train)
-    width = sum(pooled_width(layer, spec.method.pooling, anatomy) for layer in cut.outputs)
-    fitted = rows.train * max(1, fixed_views(spec))
-    tasks = [_task(spec, number, each, width, fitted) for number, each in enumerate(columns)]
+    width = sum(pooled_width(layer, spec.pooling, anatomy) for layer in cut.outputs)
+    words = mean_words(first.of_task.inputs[0])
+    answers = rows.train * max(1, fixed_views(spec))
+    fitted = [round(answers * words) if task.reads == "words" else answers for task in spec.tasks]
+    check_rows(spec, min(fitted))
+    tasks = [_task(spec, number, each, width, fitted[number]) for number, each in enumerate(columns)]
     work = Work(
         rows=rows,
         mean_units=mean_units(first.of_task.inputs, anatomy, max_tokens),
@@ -102,6 +116,7 @@ def make_plan(
         head_steps=_head_steps(spec, rows.train),
         views=fixed_views(spec),
         passes=spec.training.epochs if is_fresh(spec) else 0,
+        words=words if _reads_words(spec) else 1.0,
     )
     sizes = {
         "head_parameters": sum(task.head_parameters for task in tasks),
@@ -109,8 +124,10 @@ def make_plan(
     }
     if cut.tuned is None:
         estimated = estimate(work, anatomy, hardware, **sizes)
-        kept_dtype: DType = "float32"  # one vector a row is small, and a solver asks for more than 8 bits of it
+        kept_dtype: DType = "float32"  # a solver asks for more than 8 bits
         kept = work.kept_rows * work.width
+        if _reads_words(spec):  # every token's vector is kept
+            kept = round(work.kept_rows * sum(kept_numbers(layer, anatomy, work.mean_units) for layer in cut.outputs))
     else:
         tunings = _tunings(cut.steps, anatomy, spec)
         estimated = estimate_tuning(work, tunings, anatomy, hardware, **sizes)
@@ -147,7 +164,8 @@ def make_plan(
             *evaluation_warnings(spec.evaluation, counted, profile),
             *_text_warnings(spec, first, max_tokens),
             *_label_warnings(columns),
-            *head_warnings(spec, fitted, work.width),
+            *_tag_warnings(spec, columns, profile),
+            *head_warnings(spec, max(fitted), work.width, what="words" if _reads_words(spec) else "rows"),
             *(() if cut.tuned is None else cut.tuned.warnings),
         ],
     )
@@ -174,10 +192,10 @@ class _Cut:
 
 def _cut(spec: JobSpec, anatomy: Anatomy) -> _Cut:
     if isinstance(spec.method, FeatureExtraction):
-        layers = _pooled_layers(spec.method, anatomy, spec.backbone)
+        layers = _pooled_layers(spec, spec.method, anatomy)
         return _Cut(joined([layer.name for layer in layers]), layers, [])
     top = anatomy.layer(anatomy.default_layer)
-    _check_pooling(spec.method.pooling, top, anatomy, spec.backbone)
+    _check_pooling(spec, top, anatomy)
     steps = steps_of(spec, anatomy)
     return _Cut(steps[-1].selection.boundary, [top], steps)
 
@@ -232,31 +250,52 @@ def _max_tokens(spec: JobSpec, anatomy: Anatomy) -> int | None:
     return asked or anatomy.input.max_tokens
 
 
-def _pooled_layers(method: FeatureExtraction, anatomy: Anatomy, backbone: str) -> list[Layer]:
+def _pooled_layers(spec: JobSpec, method: FeatureExtraction, anatomy: Anatomy) -> list[Layer]:
     """In forward order, each once."""
     if method.layers is None:
-        return [_pooled_layer(method, method.layer, anatomy, backbone, "/method/layer")]
+        return [_pooled_layer(spec, method.layer, anatomy, "/method/layer")]
     if method.layer is not None:
         raise invalid_field("/method/layers", "layer and layers are given at once.", "Name all in layers, and leave layer out.")
-    named = [_pooled_layer(method, name, anatomy, backbone, f"/method/layers/{number}") for number, name in enumerate(method.layers)]
+    named = [_pooled_layer(spec, name, anatomy, f"/method/layers/{number}") for number, name in enumerate(method.layers)]
     return sorted({layer.name: layer for layer in named}.values(), key=lambda layer: layer.index)
 
 
-def _pooled_layer(method: FeatureExtraction, name: str | None, anatomy: Anatomy, backbone: str, pointer: str) -> Layer:
+def _pooled_layer(spec: JobSpec, name: str | None, anatomy: Anatomy, pointer: str) -> Layer:
     layer = anatomy.layer(resolve_layer(name, anatomy, pointer))
-    _check_pooling(method.pooling, layer, anatomy, backbone)
-    if method.pooling == "pooler" and layer.name not in {anatomy.default_layer, "pooler"}:
+    _check_pooling(spec, layer, anatomy)
+    if spec.pooling == "pooler" and layer.name not in {anatomy.default_layer, "pooler"}:
         message = f"The pooler reads the last hidden state, not the output of {quote(layer.name)}."
         raise invalid_field("/method/pooling", message, "Leave layer out, or pool by mean, first or max.")
+    if _reads_words(spec) and "T" not in layer.axes:
+        message = f"What {quote(layer.name)} gives is one vector for a text, and token classification needs one for each token."
+        raise invalid_field(pointer, message, f"Choose another layer, or leave it out for {quote(anatomy.default_layer)}.")
     return layer
 
 
-def _check_pooling(pooling: str, layer: Layer, anatomy: Anatomy, backbone: str) -> None:
-    if pooling == "pooler" and not anatomy.has_pooler:
-        raise invalid_field("/method/pooling", f"The backbone {quote(backbone)} has no pooler.", "Pooling may be mean, first or max.")
-    if pooling == "flatten" and "T" in layer.output:
+def _check_pooling(spec: JobSpec, layer: Layer, anatomy: Anatomy) -> None:
+    if spec.pooling == "pooler" and not anatomy.has_pooler:
+        raise invalid_field("/method/pooling", f"The backbone {quote(spec.backbone)} has no pooler.", "Pooling may be mean, first or max.")
+    if spec.pooling == "flatten" and "T" in layer.output:
         message = f"What {quote(layer.name)} gives is as long as its input, and cannot be laid out as one vector."
         raise invalid_field("/method/pooling", message, "Pooling may be mean, first or max.")
+
+
+def _reads_words(spec: JobSpec) -> bool:
+    return any(task.reads == "words" for task in spec.tasks)
+
+
+def _check_reads(spec: JobSpec) -> None:
+    """See that the pooling suits what the heads read."""
+    examples = [task for task in spec.tasks if task.reads == "example"]
+    if not examples and spec.pooling != "none":
+        message = f"Token classification reads the vector of each word, and the pooling {spec.pooling} would make one vector of a text."
+        raise invalid_field("/method/pooling", message, "Leave pooling out.")
+    if examples and spec.pooling == "none":
+        message = f"The head of {quote(examples[0].name)} reads one vector, and the pooling none makes none."
+        raise invalid_field("/method/pooling", message, "Leave pooling out, or choose mean, first or max.")
+    if examples and len(examples) < len(spec.tasks) and spec.pooling not in {"mean", "first", "max"}:
+        message = f"Beside token classification texts are pooled from the vectors of their tokens, not by {spec.pooling}."
+        raise invalid_field("/method/pooling", message, "Leave pooling out, or choose mean, first or max.")
 
 
 def _columns(spec: JobSpec, number: int, profile: DatasetProfile) -> _Columns:
@@ -275,6 +314,7 @@ def _task(spec: JobSpec, number: int, columns: _Columns, width: int, train_rows:
         type=task.type,
         problem=target.problem,
         classes=target.classes,
+        scheme=target.scheme,
         features=columns.extras,
         head_parameters=0,
         labelled_rows=target.labelled,
@@ -290,7 +330,7 @@ def _check_tasks(spec: JobSpec) -> None:
         if task.name in {other.name for other in spec.tasks[:number]}:
             message = f"Two tasks are called {quote(task.name)}; answers and metrics are keyed by a task's name."
             raise invalid_field(f"/tasks/{number}/name", message, "Give each task a name of its own.")
-        if task.type == first.type and task.inputs.given != first.inputs.given:
+        if task.modality == first.modality and task.inputs.given != first.inputs.given:
             message = f"The tasks {quote(first.name)} and {quote(task.name)} read other columns, and one pass of the backbone serves all."
             raise invalid_field(f"/tasks/{number}/inputs", message, "Let all tasks read the same columns.")
 
@@ -371,6 +411,12 @@ def _text_warnings(spec: JobSpec, columns: _Columns, max_tokens: int | None) -> 
         if column.type == "number":
             message = f"The column {quote(column.name)} holds numbers; they are read as text."
             yield PlanWarning(code="numbers_as_text", pointer=f"/tasks/0/inputs/{name}", message=message)
+
+
+def _tag_warnings(spec: JobSpec, columns: Sequence[_Columns], profile: DatasetProfile) -> Iterable[PlanWarning]:
+    for number, (task, each) in enumerate(zip(spec.tasks, columns, strict=True)):
+        if task.reads == "words":
+            yield from tag_warnings([*each.of_task.inputs, *each.of_task.targets], number, profile)
 
 
 def _label_warnings(columns: Sequence[_Columns]) -> Iterable[PlanWarning]:
