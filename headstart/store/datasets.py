@@ -19,6 +19,7 @@ from headstart.store.states import TERMINAL
 from headstart.store.tables import Dataset, Job, JobDataset
 
 KIND = "dataset"
+UNREAD = ("pending", "validating")
 
 
 def upload_key(dataset_id: str) -> str:
@@ -46,6 +47,7 @@ def create_dataset(
     size_bytes: int,
     sha256: str,
     max_attempts: int,
+    parent: specs.Parent | None = None,
     now: datetime,
     mode: specs.ReadMode = "strict",
 ) -> Dataset:
@@ -67,6 +69,9 @@ def create_dataset(
             profile=None,
             problem_count=0,
             error=None,
+            parent_id=None if parent is None else parent.dataset,
+            parent_how=None if parent is None else parent.how,
+            parent_key=None if parent is None else parent.key,
             created_at=now,
             deleted_at=None,
             max_attempts=max_attempts,
@@ -145,6 +150,41 @@ def _find_ready(session: Session, workspace_id: str, reference: str, pointer: st
     return found
 
 
+def hold_parent(session: Session, workspace_id: str, dataset_id: str) -> Dataset:
+    """The version that a new one is made from in this transaction; nobody deletes it meanwhile.
+
+    Raises:
+        NotFound: it is gone.
+        Conflict: it is not ready.
+    """
+    dataset = get_dataset(session, workspace_id, dataset_id)
+    session.refresh(dataset, with_for_update=True)
+    if dataset.deleted_at is not None:
+        raise not_found("dataset")
+    return ready(dataset)
+
+
+def ready(dataset: Dataset) -> Dataset:
+    """The dataset, if it was read well.
+
+    Raises:
+        Conflict: `dataset_not_ready`, it is still being read; `state_conflict`, it is invalid.
+    """
+    if dataset.status == "ready":
+        return dataset
+    if dataset.status == "invalid":
+        raise Conflict("state_conflict", "The dataset could not be read.", "GET /v1/datasets/{id}/problems says why.")
+    raise Conflict("dataset_not_ready", "The dataset is still being read.", "Try again shortly.", retry_after_seconds=1)
+
+
+def get_reference(session: Session, workspace_id: str, reference: str) -> Dataset:
+    """By id, `name` (the newest ready version) or `name:2`."""
+    found = _find(session, workspace_id, reference)
+    if found is None:
+        raise not_found("dataset")
+    return found
+
+
 def _find(session: Session, workspace_id: str, reference: str) -> Dataset | None:
     query = _alive(workspace_id)
     if is_id(reference, "ds"):
@@ -198,6 +238,10 @@ def delete_dataset(session: Session, workspace_id: str, dataset_id: str, *, now:
     job = session.scalars(select(Job.id).where(needs, Job.status.not_in(TERMINAL)).limit(1)).first()
     if job is not None:
         raise Conflict("in_use", f"Job {job} needs this dataset.", "Wait for it, or cancel it.")
+    unread = select(Dataset.id).where(Dataset.parent_id == dataset.id, Dataset.status.in_(UNREAD), Dataset.deleted_at.is_(None))
+    child = session.scalars(unread.limit(1)).first()
+    if child is not None:
+        raise Conflict("in_use", f"Dataset {child} is being made from this one.", "Wait until it is ready, or delete it.")
     dataset.deleted_at = now
     session.flush()
 
@@ -220,8 +264,16 @@ def view(dataset: Dataset) -> specs.Dataset:
         dropped_rows=(dataset.profile or {}).get("dropped_rows", 0) if dataset.status == "ready" else None,
         problem_count=dataset.problem_count,
         error=None if dataset.error is None else Failure.model_validate(dataset.error),
+        parent=parent_of(dataset),
         created_at=dataset.created_at,
     )
+
+
+def parent_of(dataset: Dataset) -> specs.Parent | None:
+    if dataset.parent_id is None or dataset.parent_how is None:
+        return None
+    how: specs.How = "append" if dataset.parent_how == "append" else "replace"
+    return specs.Parent(dataset=dataset.parent_id, how=how, key=dataset.parent_key)
 
 
 def new_dataset_id() -> str:
