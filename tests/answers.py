@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from headstart.specs.predictions import Classification, MultiLabel, Output, Value
+from headstart.specs.predictions import Classification, Entities, MultiLabel, Output, Value
 
-Kind = TypeVar("Kind", Classification, MultiLabel, Value)
+Kind = TypeVar("Kind", Classification, MultiLabel, Value, Entities)
 
 
 def as_kind(output: Output, kind: type[Kind]) -> Kind:

@@ -34,7 +34,7 @@ from headstart.engine.tasks.tagged import Tagged
 from headstart.engine.views import Viewed, Views
 from headstart.errors import quote
 from headstart.planning.splits import Fold
-from headstart.planning.tagging import AMISS
+from headstart.planning.tagging import amiss_message
 from headstart.specs.backbones import ImageInput
 from headstart.specs.jobs import FeatureExtraction
 from headstart.specs.plans import FEATURE_BYTES, INPUT
@@ -85,7 +85,7 @@ def split_of(context: Context, rows: Rows, fold: int = 0) -> Split:
 def _warn_of_tags(context: Context, task: TaskRows) -> None:
     """Of all rows in the file."""
     for code, rows in task.targets.amiss.items() if isinstance(task.targets, Tagged) else ():
-        context.warn(code, f"{rows:,} rows have {AMISS[code]}.")
+        context.warn(code, amiss_message(code, f"{rows:,}"))
 
 
 def with_seen(context: Context, rows: Rows, beginnings: Sequence[NDArray[np.int32]] | None) -> Rows:

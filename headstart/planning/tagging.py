@@ -21,16 +21,22 @@ PREFIXES: Mapping[Scheme, str] = {"BIO": "BI", "IOBES": "BIES"}
 _OF_SCHEME: Mapping[Scheme, re.Pattern[str]] = {"BIO": re.compile(r"[BI]-.+", re.DOTALL), "IOBES": re.compile(r"[BIELSU]-.+", re.DOTALL)}
 """Tags of entities; L and U are what BILOU has for E and S."""
 
-AMISS: Mapping[str, str] = {
-    "broken_scheme": "tags that break their scheme; what follows no beginning is read as one",
-    "lengths_differ": "not as many tags as words; they are left out",
-    "not_a_list": "no list where one is needed; they are left out",
-    "span_cuts_word": "a span that begins or ends within a word; the word is taken whole",
-    "span_outside": "a span that lies outside of its text; they are left out",
-    "span_without_words": "a span that holds no word; it is left out",
-    "spans_overlap": "spans that overlap; the one that begins first stands, of several the longest",
+AMISS: Mapping[str, tuple[str, str]] = {
+    "broken_scheme": ("tags that break their scheme", "What follows no beginning is read as one."),
+    "lengths_differ": ("not as many tags as words", "They are left out."),
+    "not_a_list": ("no list where one is needed", "They are left out."),
+    "span_cuts_word": ("a span that begins or ends within a word", "The word is taken whole."),
+    "span_outside": ("a span that lies outside of its text", "They are left out."),
+    "span_without_words": ("a span that holds no word", "The span is left out."),
+    "spans_overlap": ("spans that overlap", "The one that begins first stands, of several the longest."),
 }
-"""What can be amiss with the tags of a row, by code → in words, behind `so many rows have`."""
+"""What can be amiss with the tags of a row, by code → what it has, and what becomes of that."""
+
+
+def amiss_message(code: str, count: str) -> str:
+    """In sentences; `count`: of the rows."""
+    what, then = AMISS[code]
+    return f"Rows with {what}: {count}. {then}"
 
 
 def tag_classes(task: TokenClassification, number: int, target: ColumnProfile) -> tuple[list[str], Scheme]:
@@ -83,6 +89,5 @@ def tag_warnings(columns: Iterable[ColumnProfile], number: int, profile: Dataset
     kept_all = len(profile.problems) >= profile.problem_count
     for code, rows in sorted(Counter(each.code for each in found).items()):
         first = min(each.row for each in found if each.code == code and each.row is not None)
-        count = f"{rows:,}" if kept_all else f"{rows:,} or more"
-        message = f"{count} rows have {AMISS[code]}. The first is row {first:,}."
-        yield PlanWarning(code=code, pointer=f"/tasks/{number}/target", message=message)
+        count = f"{rows:,}{'' if kept_all else ' or more'}, the first of them row {first:,}"
+        yield PlanWarning(code=code, pointer=f"/tasks/{number}/target", message=amiss_message(code, count))

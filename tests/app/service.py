@@ -56,7 +56,7 @@ class QuickModel:
     def predict(
         self, inputs: Sequence[Given], *, top_k: int | None = None, tasks: Sequence[str] | None = None
     ) -> tuple[list[PredictedRow], int]:
-        read = [{name: value for name, value in given.items() if isinstance(value, str | bytes)} for given in inputs]
+        read = [{name: value for name, value in given.items() if isinstance(value, str | bytes | list)} for given in inputs]
         self.engine.asked += read
         values = [value for given in read for value in given.values()]
         texts = [value for value in values if isinstance(value, str)]
@@ -79,7 +79,7 @@ class QuickEngine:
     """The engine's interface without its arithmetic."""
 
     loaded: list[str] = field(default_factory=list)
-    asked: list[dict[str, str | bytes]] = field(default_factory=list)
+    asked: list[dict[str, str | bytes | list[str]]] = field(default_factory=list)
     """Every input so far, as the engine got it."""
     gate: threading.Event = field(default_factory=threading.Event)
     waiting: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))

@@ -28,7 +28,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server with a model of each kind."""
     with service.running(tmp_path_factory.mktemp("home"), max_body_bytes=2**22) as made:
         service.fill(made)
-        for name, inputs in {"pairs": ("text", "text_pair"), "pictures": ("image",), "sounds": ("audio",)}.items():
+        for name, inputs in {"pairs": ("text", "text_pair"), "tagger": ("tokens",), "pictures": ("image",), "sounds": ("audio",)}.items():
             service.add_model(made, name, *inputs)
         yield made
 
@@ -67,6 +67,31 @@ def test_a_string_is_the_text_of_a_model_that_reads_texts(client: httpx.Client, 
 def test_a_pair_reaches_the_model_by_its_names(client: httpx.Client, lasting: Running):
     assert ask(client, "pairs", {"text_pair": "It was.", "text": "Was it good?"}).status_code == 200
     assert lasting.engine.asked == [{"text": "Was it good?", "text_pair": "It was."}]
+
+
+def test_words_reach_the_model_as_they_are(client: httpx.Client, lasting: Running):
+    words = ["Bo", "", " ", "\u0301", "\U0001f600", "lives"]
+    assert ask(client, "tagger", {"tokens": words}, {"text": "Bo lives"}, "Bo lives").status_code == 200
+    assert lasting.engine.asked == [{"tokens": words}, {"text": "Bo lives"}, {"text": "Bo lives"}]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "pointer"),
+    [
+        ("Bo lives", "/inputs/0/tokens"),
+        ([], "/inputs/0/tokens"),
+        (["Bo", 3], "/inputs/0/tokens/1"),
+        (["Bo", None], "/inputs/0/tokens/1"),
+        (["x" * 600_000, "y" * 500_000], "/inputs/0/tokens"),
+    ],
+    ids=["a text", "none", "a number", "null", "too long together"],
+)
+def test_words_that_are_none_are_refused_with_their_place(client: httpx.Client, lasting: Running, tokens: Any, pointer: str):
+    told = problem(ask(client, "tagger", {"tokens": tokens}))
+    assert (told["status"], told["code"]) == (422, "invalid_field")
+    assert [each["pointer"] for each in told["errors"]] == [pointer]
+    assert len(json.dumps(told)) < 1000
+    assert lasting.engine.asked == []
 
 
 @pytest.mark.parametrize(("model", "name"), [("pictures", "image"), ("sounds", "audio")])
@@ -185,8 +210,8 @@ def test_what_is_not_base64_to_the_last_bit_is_pointed_at_and_not_repeated(clien
         ({"image": {"base64": 3}}, "/inputs/0/image/base64", "must be text"),
         ({"image": {"base64": {"base64": "iVBORw=="}}}, "/inputs/0/image/base64", "must be text"),
         ({"text": in_json(b"x")}, "/inputs/0/text", "must be text"),
-        (3, "/inputs/0", "must be text or an object of text, text_pair, image, audio"),
-        (["iVBORw=="], "/inputs/0", "must be text or an object of text, text_pair, image, audio"),
+        (3, "/inputs/0", "must be text or an object of text, text_pair, tokens, image, audio, features"),
+        (["iVBORw=="], "/inputs/0", "must be text or an object of text, text_pair, tokens, image, audio, features"),
     ],
     ids=str,
 )
