@@ -62,7 +62,7 @@ def sentences(count: int = 120, seed: int = 0) -> list[tuple[list[str], list[str
     return made
 
 
-def table(count: int = 240, seed: int = 0) -> list[tuple[str, str, str, str, str]]:
+def table(count: int = 120, seed: int = 0) -> list[tuple[str, str, str, str, str]]:
     """The same as tokens with tags, and as a text with spans; and whether there is any joy."""
     rows = []
     for words, tags in sentences(count, seed):
