@@ -15,7 +15,7 @@ from headstart.errors import BadInput, Fault, TooLarge, closest, invalid_field, 
 from headstart.specs.datasets import MEDIA_TYPES
 from headstart.specs.predictions import MAX_FILE_BYTES, Bytes, NamedInput, Parameters, Predict
 
-Given = Mapping[str, str | bytes | Mapping[str, str | float | None]]
+Given = Mapping[str, str | bytes | list[str] | Mapping[str, str | float | None]]
 """One input by the names of what the model reads; under `features` what else its heads read, by column."""
 
 PARTS = ("inputs", "parameters")
@@ -41,7 +41,7 @@ def _decoded(named: NamedInput, number: int) -> Given:
     if not named.given:
         names = listing(list(NamedInput.model_fields))
         raise invalid_field(f"/inputs/{number}", f"The field 'inputs.{number}' is empty.", f"Give what the model reads: {names}.")
-    given: dict[str, str | bytes | Mapping[str, str | float | None]] = {}
+    given: dict[str, str | bytes | list[str] | Mapping[str, str | float | None]] = {}
     for name, value in named.given.items():
         try:
             given[name] = value.decoded() if isinstance(value, Bytes) else value

@@ -96,7 +96,7 @@ router.add_api_route(PATH, predict_files, methods=["POST"], route_class_override
 async def predict(model: str, body: Predict, request: Request, caller: CallerHere) -> Prediction:
     """`model` is a name (newest version), `name:3`, `name@alias` or an id.
 
-    As JSON, an input is a text, or an object of what the model reads: `text`, `text_pair`, `image`, `audio`; a file is `{"base64": "…"}`.
+    As JSON, an input is a text, or an object of what the model reads: `text`, `text_pair`, `tokens`, `image`, `audio`; a file is `{"base64": "…"}`.
     As multipart, each part `inputs` is one file, and a part `parameters` holds the parameters as JSON.
     """
     inputs = decoded(body) if encoded_chars(body) <= ON_LOOP_BYTES else await run_in_threadpool(decoded, body)

@@ -17,7 +17,7 @@ from headstart.specs.jobs import Event, Job, LogLine, Metric
 from headstart.specs.keys import Key, NewKey
 from headstart.specs.models import Model, ModelVersion
 from headstart.specs.pages import Page
-from headstart.specs.predictions import Classification, Output, Prediction, Value
+from headstart.specs.predictions import Classification, Entities, Output, Prediction, Value
 from headstart.specs.problems import Failure
 from headstart.specs.reports import TRIVIAL, Report, TaskReport
 from headstart.specs.suggestions import Suggestions
@@ -274,9 +274,12 @@ def prediction(row: Prediction, inputs: Sequence[object]) -> RenderableType:
 
 
 def _answer(output: Output) -> tuple[str, float | None, str]:
-    """The answer, how sure it is, and every score; a number has neither."""
+    """The answer, how sure it is, and every score; a number has neither, and entities have one each."""
     if isinstance(output, Value):
         return f"{output.value:.4g}", None, ""
+    if isinstance(output, Entities):
+        found = output.entities
+        return ", ".join(f"{each.text} {each.label}" for each in found), None, ", ".join(f"{each.score:.3f}" for each in found)
     scores = ", ".join(f"{each.label} {each.score:.3f}" for each in output.scores)
     return (output.label, output.score, scores) if isinstance(output, Classification) else (", ".join(output.labels), None, scores)
 

@@ -13,7 +13,7 @@ from headstart.specs.media import medium_of
 File = bytes | Path | BinaryIO
 """A path is always a `Path`: a plain string is a text."""
 Given = str | File | Mapping[str, Any]
-"""A text, a file, or an object of what the model reads: `{"text": …, "text_pair": …}`, `{"image": Path("a.png")}`."""
+"""A text, a file, or an object of what the model reads: `{"text": …, "text_pair": …}`, `{"tokens": […]}`, `{"image": Path("a.png")}`."""
 
 
 def written(given: Given) -> str | dict[str, Any]:
@@ -42,7 +42,11 @@ def is_one(inputs: object) -> bool:
 
 def weight(value: object) -> int:
     """About how many characters a written input takes."""
-    return sum(weight(each) for each in value.values()) if isinstance(value, Mapping) else len(value) if isinstance(value, str) else 8
+    if isinstance(value, Mapping):
+        return sum(map(weight, value.values()))
+    if isinstance(value, list | tuple):
+        return sum(weight(each) + 4 for each in value)  # quotes, a comma and a space
+    return len(value) if isinstance(value, str) else 8
 
 
 def _is_file(value: object) -> bool:

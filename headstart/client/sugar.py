@@ -199,6 +199,7 @@ def adapt(
     *,
     text: str | None = None,
     text_pair: str | None = None,
+    tokens: str | None = None,
     image: str | None = None,
     audio: str | None = None,
     target: str,
@@ -217,9 +218,11 @@ def adapt(
         dataset: what `upload` gave, or an id or name.
         text: the column that holds the text.
         text_pair: the column of a second text, read with the first.
+        tokens: the column that holds lists of words; `target` then holds lists of as many tags.
         image: the column that holds the image.
-        audio: the column that holds the recording. When no column is named: the dataset's one column of images or recordings, else `text`.
-        target: the column that holds the label; it also names the task.
+        audio: the column that holds the recording. When no column is named: the dataset's one column of images or recordings, or of words where
+            `target` holds tags, else `text`.
+        target: the column that holds the label, or the tags or spans; it also names the task.
         backbone: an id or name, or a source (`demo:…`, `path:…`), which is registered first if it is not there.
         model: gets the new version; None: the dataset's name.
         layer: whose output to take; None: the last hidden state.
@@ -231,15 +234,24 @@ def adapt(
     Raises:
         BadInput: columns of more than one kind are named.
     """
-    columns = _named(text, text_pair, image, audio)
+    columns = _named(text, text_pair, tokens, image, audio)
     if backbone.startswith(_SOURCES):
         backbone = ensure_backbone(client, backbone).id
-    columns = columns or _found(client, dataset)
+    row = dataset if isinstance(dataset, Dataset) else None if columns else find_dataset(client, dataset)
+    columns = columns or _found(row, target)
+    tagged = "tokens" in columns or ("text" in columns and _type_of(target, row) == "tags")
     name = target if re.fullmatch(NAME_PATTERN, target) else "label"
     spec: dict[str, Any] = {
         "backbone": backbone,
         "dataset": dataset.id if isinstance(dataset, Dataset) else dataset,
-        "tasks": [{"name": name, "type": f"{next(iter(columns))}-classification", "inputs": columns, "target": target}],
+        "tasks": [
+            {
+                "name": name,
+                "type": "token-classification" if tagged else f"{next(iter(columns))}-classification",
+                "inputs": columns,
+                "target": target,
+            }
+        ],
     }
     if model is not None:
         spec["model"] = model
@@ -251,22 +263,28 @@ def adapt(
     return JobHandle(client, client.create_job(_merged(spec, overrides), idempotency_key=idempotency_key))
 
 
-def _named(text: str | None, text_pair: str | None, image: str | None, audio: str | None) -> dict[str, str]:
+def _named(text: str | None, text_pair: str | None, tokens: str | None, image: str | None, audio: str | None) -> dict[str, str]:
     """The inputs of a task: column by name; empty when none is named."""
     if text_pair is not None and text is None:
         raise BadInput("invalid_field", "`text_pair` is given without `text`.", "Name the column of the first text too.")
-    kinds = {name: column for name, column in {"text": text, "image": image, "audio": audio}.items() if column is not None}
+    given = {"text": text, "tokens": tokens, "image": image, "audio": audio}
+    kinds = {name: column for name, column in given.items() if column is not None}
     if len(kinds) > 1:
         raise BadInput("invalid_field", f"{' and '.join(f'`{name}`' for name in kinds)} are given.", "A task reads one of them.")
     return kinds if text_pair is None else kinds | {"text_pair": text_pair}
 
 
-def _found(client: Headstart, dataset: Dataset | str) -> dict[str, str]:
+def _found(row: Dataset | None, target: str) -> dict[str, str]:
     """The inputs of a task whose columns nobody named."""
-    row = dataset if isinstance(dataset, Dataset) else find_dataset(client, dataset)
     columns = [] if row is None or row.columns is None else row.columns
-    files: list[tuple[str, str]] = [(column.type, column.name) for column in columns if column.type in MEDIA_TYPES]
-    return dict(files) if len(files) == 1 else {"text": "text"}
+    wanted = ("tokens",) if _type_of(target, row) == "tags" else MEDIA_TYPES
+    found: list[tuple[str, str]] = [(column.type, column.name) for column in columns if column.type in wanted]
+    return dict(found) if len(found) == 1 else {"text": "text"}
+
+
+def _type_of(column: str, row: Dataset | None) -> str | None:
+    columns = [] if row is None or row.columns is None else row.columns
+    return next((each.type for each in columns if each.name == column), None)
 
 
 def _merged(spec: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

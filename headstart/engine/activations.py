@@ -87,8 +87,13 @@ class Kept:
     time: int | None
 
     @classmethod
-    def of(cls, layer: Layer) -> Kept:
-        return cls(tuple(size for size in layer.output if isinstance(size, int)), layer.output.index("T") if "T" in layer.output else None)
+    def of(cls, layers: Sequence[Layer]) -> Kept:
+        """Of one layer, or of several whose vectors stand side by side."""
+        (first, *others) = layers
+        sizes = [size for size in first.output if isinstance(size, int)]
+        for other in others:
+            sizes[-1] += int(other.output[-1])
+        return cls(tuple(sizes), first.output.index("T") if "T" in first.output else None)
 
     def rows(self, values: Floats, lengths: NDArray[np.int64] | None) -> list[Floats]:
         """The vectors of each row of a batch [B, …].
@@ -140,7 +145,7 @@ def extract_activations(
     """The boundary's output of every example, computed for those that the cache does not know, and read back from it.
 
     Args:
-        prefix: without a pooling.
+        prefix: that does not pool.
         encoded: of `examples`, in their order.
 
     Raises:
@@ -150,7 +155,7 @@ def extract_activations(
     started, told = clock(), Rising(progress)
     rows = digests(examples)
     firsts, which = distinct(rows)
-    unique, kept = rows[firsts], Kept.of(prefix.layers[0])
+    unique, kept = rows[firsts], Kept.of(prefix.layers)
     known = cache.find(unique)
     group = group_now()
     whole = group.agrees(on=all(piece is not None for piece in known))

@@ -28,6 +28,7 @@ from headstart.engine.extras import FittedExtra
 from headstart.engine.heads import HeadTensors
 from headstart.errors import EngineFault
 from headstart.specs.plans import Adapter
+from headstart.specs.tasks import Reads, Scheme
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -56,6 +57,7 @@ class TaskEntry(_Part):
     name: str
     type: str
     problem: str
+    scheme: Scheme | None = Field(default=None, description="Where words are tagged: what the tags mean.")
     inputs: list[str]
     features: list[FittedExtra] = Field(default=[], description="What its head reads beside the backbone's vectors.")
     classes: list[str]
@@ -67,6 +69,11 @@ class TaskEntry(_Part):
     def scoring(self) -> Scoring:
         """How its logits become answers."""
         return Scoring(self.temperature, None if self.thresholds is None else tuple(self.thresholds))
+
+    @property
+    def reads(self) -> Reads:
+        """Whose vectors its head reads."""
+        return "example" if self.scheme is None else "words"
 
 
 class FileEntry(_Part):

@@ -33,13 +33,15 @@ def raw_baseline(context: Context, task: TaskRows, problem: Problem, examples: S
         problem: what it is fitted by.
         examples: of all rows, as they are in the table.
     """
+    targets = task.targets
+    assert isinstance(targets, np.ndarray)  # noqa: S101 - where words are answered for there is no such baseline
     parts = Parts(*(task.among(part) for part in (split.train, split.validation, split.test)))
-    raw = RawBaseline(problem, context.spec.tasks[0].modality, examples, task.targets, parts, context.spec.training.seed)
+    raw = RawBaseline(problem, context.spec.tasks[0].modality, examples, targets, parts, context.spec.training.seed)
     if context.plan.cache.mode != "cached":
         return raw.baseline(_trained(context, raw))
     asked = digests([examples[row] for row in raw.asked])
     budget = None if context.cache_bytes is None else context.cache_bytes // 100
-    cache = FeatureCache(context.cache_root / "baselines", _key(context, raw, problem, examples, task.targets), budget)
+    cache = FeatureCache(context.cache_root / "baselines", _key(context, raw, problem, examples, targets), budget)
     kept, found = cache.lookup(asked)
     if found.all():
         return raw.baseline(kept)

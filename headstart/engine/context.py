@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from headstart.engine.backbones.loading import Backbone
+from headstart.engine.readout import Readout, readout_of
 from headstart.specs.backbones import Layer, TextInput
 from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus, LogLevel
 from headstart.specs.plans import INPUT, Plan, parted
@@ -57,6 +58,20 @@ class Context:
     def output(self) -> str:
         """The layer whose output is pooled: the boundary, or above it the last hidden state when a suffix learns."""
         return self.plan.boundary if isinstance(self.spec.method, FeatureExtraction) else self.backbone.anatomy.default_layer
+
+    @property
+    def reads_words(self) -> bool:
+        return any(task.reads == "words" for task in self.spec.tasks)
+
+    @property
+    def pooling(self) -> str:
+        """Of what the layers give; `none` where words are read: what else is read then is made of the same vectors."""
+        return "none" if self.reads_words else self.spec.pooling
+
+    @property
+    def readout(self) -> Readout | None:
+        """What heads take from the vectors of tokens; None where pooling leaves them one vector."""
+        return readout_of([task.reads for task in self.spec.tasks], self.spec.pooling, self.layers[0])
 
     @property
     def stepped(self) -> bool:

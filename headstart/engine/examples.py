@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from headstart.engine.inputs.words import Sentence
+
 
 @dataclass(frozen=True, slots=True)
 class Varied:
@@ -31,8 +33,8 @@ class Varied:
         return self.alter(image, self.key)
 
 
-Example = str | tuple[str, str] | bytes | Varied
-"""A text, a pair of texts, an encoded image or recording, or an image that chance has changed."""
+Example = str | tuple[str, str] | Sentence | bytes | Varied
+"""A text, a pair of texts, a text whose words are told apart, an encoded image or recording, or an image that chance has changed."""
 
 
 class Picked(Sequence[Any]):
@@ -102,6 +104,8 @@ def digest(example: Example) -> bytes:
         return example.key
     if isinstance(example, bytes):
         return hashlib.sha256(b"file\0" + example).digest()
+    if isinstance(example, Sentence):
+        return digest(example.text)  # where its words lie changes nothing of what the backbone gives
     if isinstance(example, str):
         return hashlib.sha256(b"text\0" + example.encode()).digest()
     first, second = (each.encode() for each in example)

@@ -30,6 +30,9 @@ Floats = NDArray[np.float32]
 Progress = Callable[[float, int, int], None]
 """(share of the units done, batches done, batches in all)."""
 
+Parts = Iterator[tuple[NDArray[np.int64], Floats]]
+"""Row numbers of each batch, and what the prefix gives for them."""
+
 Halved = Callable[[int], None]
 """Told how many rows the parts of a batch have that did not fit the memory."""
 

@@ -85,9 +85,13 @@ class Group:
         if self.size == 1 or len(rows) < self.size:
             return compute(rows)
         places = self.share(np.arange(len(rows)))
-        own = torch.from_numpy(compute(rows[places]))
-        whole = torch.zeros((len(rows), own.shape[1]), dtype=own.dtype, device=self.device)
-        whole[torch.from_numpy(places).to(self.device)] = own.to(self.device)
+        return self.united(compute(rows[places]), places, len(rows))
+
+    def united(self, own: NDArray[Any], places: NDArray[np.int64], count: int) -> NDArray[Any]:
+        """The parts of all processes, [N, D], in each; this one's is for these of `count` places."""
+        part = torch.from_numpy(own)
+        whole = torch.zeros((count, own.shape[1]), dtype=part.dtype, device=self.device)
+        whole[torch.from_numpy(places).to(self.device)] = part.to(self.device)
         distributed.all_reduce(whole)
         return whole.cpu().numpy()
 

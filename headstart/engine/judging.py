@@ -22,8 +22,10 @@ from headstart.engine.group import group_now
 from headstart.engine.heads import HEADS, HeadTensors
 from headstart.engine.learning import Learnt, features_of
 from headstart.engine.preparing import Prepared
+from headstart.engine.readout import Vectors
 from headstart.engine.rows import Rows, TaskRows
 from headstart.engine.splits import Split
+from headstart.engine.tasks.tagged import for_each
 from headstart.errors import quote
 from headstart.specs.reports import TaskReport
 
@@ -58,13 +60,14 @@ class _Judging:
     rows: Rows
     split: Split
 
-    def logits(self, rows: Numbers, vectors: NDArray[np.float32]) -> list[NDArray[np.float64]]:
-        """Of each task, for those of `rows` that have its answer, [N, K]; `vectors` are of all of them."""
+    def logits(self, rows: Numbers, vectors: Vectors) -> list[NDArray[np.float64]]:
+        """Of each task, for those of `rows` that have its answer, or for their words, [N, K]; `vectors` are of all of them."""
         made = HEADS[self.context.spec.method.head.type].logits
 
         def of(task: TaskRows, head: HeadTensors) -> NDArray[np.float64]:
-            there = task.labelled[rows]
-            return made(head, task.beside(vectors[there], rows[there])) if there.any() else np.empty((0, task.plan.outputs))
+            if not task.labelled[rows].any():
+                return np.empty((0, task.plan.outputs))
+            return made(head, task.beside(vectors[task.reads], rows)[for_each(task.labelled, task.targets, rows)])
 
         return [of(task, head) for task, head in zip(self.rows.tasks, self.learnt.heads, strict=True)]
 

@@ -10,15 +10,17 @@ import torch
 from numpy.typing import NDArray
 
 from headstart.engine.context import Context
+from headstart.engine.embedding import embed_all
 from headstart.engine.heads import HEADS, Given, HeadTensors, LabelledRows, stepped
 from headstart.engine.losses import Objective
 from headstart.engine.optimizers import Rates
 from headstart.engine.preparing import Prepared
+from headstart.engine.readout import Vectors
 from headstart.engine.rows import TaskRows
 from headstart.engine.sampling import by_dataset_and_task
 from headstart.engine.sources import PooledSource
 from headstart.engine.splits import Split
-from headstart.engine.training import Learner, Losses, Recipe, Trained, embed_all, train
+from headstart.engine.training import Learner, Losses, Recipe, Trained, train
 from headstart.engine.views import Views
 from headstart.errors import quote
 from headstart.planning.schedule import rate_scales, spans
@@ -53,10 +55,10 @@ def learn(context: Context, phases: Sequence[Prepared], tasks: Sequence[TaskRows
     return Learnt(trained.heads, delta, trained.steps, trained.epoch)
 
 
-def features_of(context: Context, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Pooled vectors [N, D] of these rows as the model now gives them."""
-    if isinstance(prepared.source, PooledSource):
-        return prepared.source.values[rows]
+def features_of(context: Context, prepared: Prepared, rows: NDArray[np.int64]) -> Vectors:
+    """What heads read of these rows as the model now gives it: [N, D] of whole examples, [W, D] of words."""
+    if isinstance(prepared.source, PooledSource) and prepared.source.values is not None:
+        return {"example": prepared.source.values[rows]}
     return embed_all(prepared.source, rows, context.plan.batch_tokens)
 
 
@@ -72,26 +74,27 @@ class _Fitting:
         """The heads that their kind finds for the features as they are."""
         places, validation = self.views.every(), self.split.validation
         features = features_of(self.context, prepared, np.concatenate([places, validation]))
-        seen, judged = np.split(features, [len(places)])
-        return [
-            self._solved(task, objective, self._labelled(task, seen, self.views.row(places)), self._labelled(task, judged, validation))
-            for task, objective in zip(self.tasks, self.objectives, strict=True)
-        ]
+        heads = []
+        for task, objective in zip(self.tasks, self.objectives, strict=True):
+            rows = self.views.row(places)
+            seen, judged = np.split(features[task.reads], [len(task.asked(rows)[1])])
+            heads.append(self._solved(task, objective, self._labelled(task, seen, rows), self._labelled(task, judged, validation)))
+        return heads
 
     def _solved(self, task: TaskRows, objective: Objective, train: LabelledRows, validation: LabelledRows) -> HeadTensors:
         head = self.context.spec.method.head
         fit = HEADS[head.type].fit
         assert fit is not None  # noqa: S101 - else the spec's class says that it is stepped
         how, of = "solved" if head.has_loss else "computed", f" for {quote(task.task.name)}" if len(self.tasks) > 1 else ""
-        self.context.reporter.log(f"A {head.type} head{of} is {how} on {len(train.targets):,} rows.")
+        what = "words" if task.reads == "words" else "rows"
+        self.context.reporter.log(f"A {head.type} head{of} is {how} on {len(train.targets):,} {what}.")
         return fit(head, Given(train, validation, task.plan.outputs, objective, self._tick))
 
     def _labelled(self, task: TaskRows, vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> LabelledRows:
-        """What the head reads and learns for those of `rows` that have its answer; `vectors` are of all of them."""
-        there = task.labelled[rows]
-        if not there.all():
-            vectors, rows = vectors[there], rows[there]
-        return LabelledRows(task.beside(vectors, rows), task.targets[rows])
+        """What the head reads and learns for those of `rows`, or of their words, that have its answer; `vectors` are of all of them."""
+        answers, there = task.asked(rows)
+        read = task.beside(vectors, rows)
+        return LabelledRows(read, answers) if there.all() else LabelledRows(read[there], answers[there])
 
     def by_steps(self, phases: Sequence[Prepared]) -> Trained:
         """The heads with what learns of the backbone, phase by phase; each goes on from the best epoch so far."""
@@ -144,10 +147,12 @@ class _Fitting:
         if not head.stepped:
             return self.at_once(prepared)
         assert start is not None  # noqa: S101 - else the spec's class says that it is not stepped
-        width = features_of(self.context, prepared, self.split.train[:1]).shape[1]
+        widths = {read: vectors.shape[1] for read, vectors in features_of(self.context, prepared, self.split.train[:1]).items()}
         generator = torch.Generator().manual_seed(self.context.spec.training.seed)
         random = [
-            stepped.in_unit(start(head, width + sum(extra.width for extra in task.extras), task.plan.outputs, generator), objective.unit)
+            stepped.in_unit(
+                start(head, widths[task.reads] + sum(extra.width for extra in task.extras), task.plan.outputs, generator), objective.unit
+            )
             for task, objective in zip(self.tasks, self.objectives, strict=True)
         ]
         epochs = getattr(self.context.spec.method, "head_first_epochs", 0)
@@ -156,7 +161,10 @@ class _Fitting:
     def _head_first(self, prepared: Prepared, start: Sequence[HeadTensors], epochs: int) -> list[HeadTensors]:
         """The heads alone, on the features as they are; each row goes through the backbone once, in one of its views."""
         rows = np.concatenate([self.split.train, self.split.validation])
-        source = PooledSource(features_of(self.context, prepared, rows), device=self.context.backbone.device)
+        read, words = features_of(self.context, prepared, rows), prepared.source.words
+        source = PooledSource(
+            read.get("example"), read.get("words"), None if words is None else words[rows], device=self.context.backbone.device
+        )
         train_rows, validation_rows = np.split(np.arange(len(rows)), [len(self.split.train)])
         options = self.context.spec.training.model_copy(update={"epochs": epochs, "patience": None})
         recipe = self._recipe(LEARNING_RATES["feature-extraction"])

@@ -45,11 +45,13 @@ def maximum(hidden: Tensor, mask: Tensor | None) -> Tensor:
 
 
 POOLINGS: dict[str, Pool] = {"mean": mean, "first": first, "max": maximum}
-"""Name in a spec → pooling over places; `flatten` keeps every number, and `pooler` is the backbone's own."""
+"""Name in a spec → pooling over places; `flatten` keeps every number, `pooler` is the backbone's own, and `none` keeps the places."""
 
 
 def pool_with(name: str, layer: Layer) -> Pool:
-    """The pooling called `name` of what `layer` gives; what is one vector for each example already passes as it is."""
+    """The pooling called `name` of what `layer` gives; what is one vector for each example already passes as it is, and so does all with `none`."""
+    if name == "none":
+        return lambda hidden, _mask: hidden.float()
     if layer.axes == ["D"] or name in {"pooler", "flatten"}:
         return lambda hidden, _mask: hidden.float().flatten(1)
     pool = POOLINGS[name]

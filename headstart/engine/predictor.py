@@ -1,6 +1,6 @@
 """Predictions of one adapted model over a shared backbone.
 
-Axes: N inputs, D width, F numbers of extra columns.
+Axes: N inputs, D width, F numbers of extra columns, V vectors of inputs: one each, or one for each word.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from headstart.engine.artifacts import Artifact, TaskEntry
@@ -17,15 +18,19 @@ from headstart.engine.backbones.loading import Backbone
 from headstart.engine.backbones.merging import merged
 from headstart.engine.examples import Example
 from headstart.engine.extras import Cell, encode_extras
-from headstart.engine.features import computed_parts, gathered
+from headstart.engine.features import Parts, computed_parts, gathered
 from headstart.engine.heads import HEADS
+from headstart.engine.inputs.text import EncodedTexts
+from headstart.engine.inputs.words import Sentence, sentence_of_text, sentence_of_words, spread
 from headstart.engine.prefix import Prefix
+from headstart.engine.readout import Readout, Vectors, readout_of
 from headstart.engine.tasks import kind_of
+from headstart.engine.tasks.tagged import OfWords, Words
 from headstart.errors import BadInput, EngineFault, closest, invalid_field, listing, quote
 from headstart.specs.plans import parted
 from headstart.specs.predictions import Output, PredictedRow, PredictionWarning
 
-Given = Mapping[str, str | bytes | Mapping[str, Cell]]
+Given = Mapping[str, str | bytes | Sequence[str] | Mapping[str, Cell]]
 """One input by the names of what the model reads; under `features` what else its heads read, by column."""
 
 
@@ -36,12 +41,20 @@ _NO_EXTRAS: Mapping[str, Sequence[Cell]] = {}
 class Embedded:
     """Inputs after f: what every head of every model on the same prefix starts from."""
 
-    features: NDArray[np.float32]  # [N, D]
+    read: Vectors
+    """What heads read, [N, D] of whole inputs and [W, D] of their words."""
+    words: Words | None
+    """None where no head reads them."""
     units: NDArray[np.int64]
     """Tokens of each text; patches of an image or fiftieths of a second of sound, [N]."""
     truncated: list[bool]
     extras: Mapping[str, Sequence[Cell]]
     """What else the heads read, by column, of each input."""
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """Of whole inputs, [N, D]."""
+        return self.read["example"]
 
 
 class Predictor:
@@ -69,15 +82,16 @@ class Predictor:
         self.manifest = manifest
         self._heads = artifact.heads
         self._weights = whole.sha256
-        self._prefix = Prefix(
-            whole.module, [backbone.anatomy.layer(name) for name in parted(manifest.output)], manifest.pooling, manifest.dtype
-        )
+        layers = [backbone.anatomy.layer(name) for name in parted(manifest.output)]
+        self._readout = readout_of([task.reads for task in manifest.tasks], manifest.pooling, layers[0])
+        self._prefix = Prefix(whole.module, layers, manifest.pooling if self._readout is None else "none", manifest.dtype)
 
     @property
     def shares(self) -> tuple[str, ...]:
         """Predictors with the same value give the same `embed`, so that one pass of f can carry a batch that mixes their requests."""
         made = self.manifest
-        return (self._weights, made.output, made.pooling, made.dtype, str(made.max_tokens), str(made.batch_tokens))
+        read = "+".join(sorted({task.reads for task in made.tasks}))
+        return (self._weights, made.output, made.pooling, read, made.dtype, str(made.max_tokens), str(made.batch_tokens))
 
     def predict(
         self, inputs: Sequence[Given], *, top_k: int | None = None, tasks: Sequence[str] | None = None
@@ -95,13 +109,10 @@ class Predictor:
                 file that cannot be read.
             EngineFault: `bad_data`, when the tokenizer fails; `out_of_memory`; `diverged`.
         """
-        entries = self.select(tasks)
-        readings, extras = _readings(entries), self._extras(inputs)
-        _check_inputs(inputs, readings)
+        entries, extras = self.select(tasks), self._extras(inputs)
         answered: list[list[PredictedRow]] = []
         tokens = 0
-        for names, reading in readings.items():  # f runs once for all tasks that read the same
-            examples = _examples(inputs, names)
+        for examples, reading in self._read_by(entries, inputs):
             try:
                 embedded = self.embed(examples, extras)
             except EngineFault as fault:
@@ -111,6 +122,14 @@ class Predictor:
             tokens += int(embedded.units.sum()) if self._preprocessor.modality == "text" else 0
             answered.append(self.answer(embedded, reading, top_k))
         return answered[0] if len(answered) == 1 else _together(answered, entries), tokens
+
+    def _read_by(self, tasks: Sequence[TaskEntry], inputs: Sequence[Given]) -> list[tuple[Sequence[Example], Sequence[TaskEntry]]]:
+        """What the backbone takes of the inputs, and the tasks that read it; f runs once for all tasks that read the same."""
+        if self._readout is not None:
+            return [(_sentences(inputs, self.manifest.tasks[0].inputs), tasks)]
+        readings = _readings(tasks)
+        _check_inputs(inputs, readings)
+        return [(_examples(inputs, names), reading) for names, reading in readings.items()]
 
     def _extras(self, inputs: Sequence[Given]) -> dict[str, list[Cell]]:
         """The other columns of the inputs; a column that an input lacks is missing there."""
@@ -160,17 +179,33 @@ class Predictor:
         """Run f; `extras` go along."""
         encoded = self._preprocessor.encode(examples, self.manifest.max_tokens)
         parts = computed_parts(self._prefix, encoded, np.arange(len(examples)), self.manifest.batch_tokens, alike=self._preprocessor.alike)
-        features = gathered(parts, len(examples))
-        return Embedded(features, encoded.lengths, encoded.cut, extras)
+        if self._readout is None:
+            return Embedded({"example": gathered(parts, len(examples))}, None, encoded.lengths, encoded.cut, extras)
+        assert isinstance(encoded, EncodedTexts)  # noqa: S101 - words are those of texts
+        sentences = [each for each in examples if isinstance(each, Sentence)]
+        words = Words.of(sentences).with_seen(np.concatenate(encoded.beginnings or [np.zeros(0, np.int32)]) >= 0)
+        return Embedded(self._read(parts, encoded, words, self._readout), words, encoded.lengths, encoded.cut, extras)
+
+    def _read(self, parts: Parts, encoded: EncodedTexts, words: Words, readout: Readout) -> Vectors:
+        """What heads take from the vectors of tokens, in the order of the inputs."""
+        whole: Vectors = {}
+        for rows, hidden in parts:
+            for read, vectors in readout(torch.from_numpy(hidden), encoded.skeleton(rows)).items():
+                places, count = (rows, len(encoded.ids)) if read == "example" else (spread(words.counts, rows), len(words.seen))
+                whole.setdefault(read, np.empty((count, vectors.shape[1]), np.float32))[places] = vectors.numpy()
+        return whole
 
     def answer(self, embedded: Embedded, tasks: Sequence[TaskEntry], top_k: int | None) -> list[PredictedRow]:
         """Run the heads; rows in the order of `embedded`."""
         by_task: dict[str, Sequence[Output]] = {}
         for task in tasks:
-            beside = encode_extras(task.features, embedded.extras, len(embedded.features))
-            read = np.hstack([embedded.features, beside]) if task.features else embedded.features  # [N, D + F]
+            read, words = embedded.read[task.reads], embedded.words if task.reads == "words" else None
+            if task.features:
+                beside = encode_extras(task.features, embedded.extras, len(embedded.units))
+                read = np.hstack([read, beside if words is None else np.repeat(beside, words.counts, axis=0)])  # [V, D + F]
             logits = HEADS[task.head].logits(self._heads[task.name], read)
-            by_task[task.name] = kind_of(task.type, task.problem).decode(logits, task.classes, top_k, task.scoring)
+            given = logits if words is None else OfWords(logits, words)
+            by_task[task.name] = kind_of(task.type, task.problem, task.scheme).decode(given, task.classes, top_k, task.scoring)
         most = self.manifest.max_tokens
         warning = PredictionWarning(
             code="truncated", message="Only its beginning was read." if most is None else f"Only the first {most} tokens were read."
@@ -224,6 +259,30 @@ def _examples(inputs: Sequence[Given], names: Sequence[str]) -> list[Example]:
         first, *second = (given[name] for name in names)
         examples.append((first, *second) if second else first)
     return examples
+
+
+def _sentences(inputs: Sequence[Given], names: Sequence[str]) -> list[Sentence]:
+    """Texts with their words, or the words that are given: a model whose heads read words takes both.
+
+    Args:
+        names: what is said to be read.
+
+    Raises:
+        BadInput: `invalid_field`, with the first input that is neither.
+    """
+    sentences = []
+    for number, given in enumerate(inputs):
+        there = [name for name in given if name != "features"]
+        if there not in (["text"], ["tokens"]):
+            message = f"The model reads {listing(names)}, not {listing(there)}."
+            raise invalid_field(f"/inputs/{number}", message, f"Give each input with {listing(names)}.")
+        text, words = given.get("text"), given.get("tokens")
+        if isinstance(text, str):
+            sentences.append(sentence_of_text(text))
+        else:
+            assert isinstance(words, Sequence)  # noqa: S101 - `Given`
+            sentences.append(sentence_of_words([str(word) for word in words]))
+    return sentences
 
 
 def _together(answered: Sequence[Sequence[PredictedRow]], tasks: Sequence[TaskEntry]) -> list[PredictedRow]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import transformers
+from numpy.typing import NDArray
 
 from headstart.engine.activations import Extraction, Feeder, InputFeeder, RecomputingFeeder, extract_activations
 from headstart.engine.adapters import inject
@@ -19,18 +20,23 @@ from headstart.engine.dealing import deal, tell_of_datasets
 from headstart.engine.examples import Example, digests
 from headstart.engine.features import Features, Halved, Recomputed, extract
 from headstart.engine.group import group_now
+from headstart.engine.inputs import Encoded
 from headstart.engine.inputs.augmenting import Augmenter
+from headstart.engine.inputs.text import EncodedTexts
 from headstart.engine.precision import Measurement, Precision, choose, device_class, measure_prefix, measured_once
 from headstart.engine.prefix import DTYPES, Prefix
-from headstart.engine.rows import Rows, read_rows
-from headstart.engine.sources import PooledSource, SuffixSource
+from headstart.engine.rows import Rows, TaskRows, read_rows
+from headstart.engine.sources import NoSuffix, PooledSource, SuffixSource
 from headstart.engine.splits import Split, unseen_classes
-from headstart.engine.suffix import cut_of, make_suffix
+from headstart.engine.suffix import Suffix, cut_of, make_suffix
 from headstart.engine.tables import DatasetTable
+from headstart.engine.tasks.tagged import Tagged
 from headstart.engine.views import Viewed, Views
 from headstart.errors import quote
 from headstart.planning.splits import Fold
+from headstart.planning.tagging import AMISS
 from headstart.specs.backbones import ImageInput
+from headstart.specs.jobs import FeatureExtraction
 from headstart.specs.plans import FEATURE_BYTES, INPUT
 
 _UNITS = {"text": "tokens", "image": "patches of 16 × 16", "audio": "fiftieths of a second"}
@@ -45,6 +51,8 @@ class Prepared:
     rows_reused: int
     seconds: float
     """Spent on running f; 0.0 when all came from the cache, or nothing is frozen."""
+    beginnings: list[NDArray[np.int32]] | None = None
+    """Of each row the token that begins each word, −1 for none; None where no words are read."""
 
 
 def read(context: Context, tables: Sequence[DatasetTable]) -> tuple[Rows, Split]:
@@ -61,6 +69,7 @@ def read(context: Context, tables: Sequence[DatasetTable]) -> tuple[Rows, Split]
     tell_of_datasets(context, rows, split)
     _warn_of_twins(context, rows, split)
     for task in rows.tasks:
+        _warn_of_tags(context, task)
         unseen = unseen_classes(task.kind.strata(task.targets), split, task.plan.classes)
         if unseen is not None:
             context.warn("class_not_trained", unseen)
@@ -71,6 +80,23 @@ def split_of(context: Context, rows: Rows, fold: int = 0) -> Split:
     """Who trains, validates and tests; of cross-validation, in that fold."""
     evaluation = context.spec.evaluation
     return deal(rows, evaluation, context.spec.training.seed, None if evaluation.folds is None else Fold(fold, evaluation.folds))
+
+
+def _warn_of_tags(context: Context, task: TaskRows) -> None:
+    """Of all rows in the file."""
+    for code, rows in task.targets.amiss.items() if isinstance(task.targets, Tagged) else ():
+        context.warn(code, f"{rows:,} rows have {AMISS[code]}.")
+
+
+def with_seen(context: Context, rows: Rows, beginnings: Sequence[NDArray[np.int32]] | None) -> Rows:
+    """The same, knowing which words the backbone reads, which is seen once they are tokens: those that one begins, −1 for none."""
+    if beginnings is None:
+        return rows
+    seen = np.concatenate(beginnings) >= 0
+    if not seen.all():
+        message = f"{int((~seen).sum()):,} of {len(seen):,} words lie beyond {context.limit} tokens, or give none; they are not trained on."
+        context.warn("truncated", message)
+    return dataclasses.replace(rows, tasks=[task.with_seen(seen) for task in rows.tasks])
 
 
 def _warn_of_twins(context: Context, rows: Rows, split: Split) -> None:
@@ -94,7 +120,7 @@ def seen_by_training(context: Context, examples: Sequence[Example], split: Split
 
 
 def choose_precision(context: Context, examples: Sequence[Example]) -> Precision:
-    module, pooling = context.backbone.module, context.spec.method.pooling
+    module, pooling = context.backbone.module, context.pooling
     about = {
         "workspace": context.workspace,  # it is measured on their rows, and told in their report
         "preprocessing": context.preprocessing,
@@ -120,9 +146,16 @@ def choose_precision(context: Context, examples: Sequence[Example]) -> Precision
     return precision
 
 
+def preparation_of(context: Context) -> Callable[[Context, Sequence[Example], Precision], Prepared]:
+    """What makes that which training starts from."""
+    if not isinstance(context.spec.method, FeatureExtraction):
+        return suffix_source
+    return token_features if context.reads_words else pooled_features
+
+
 def pooled_features(context: Context, examples: Sequence[Example], precision: Precision) -> Prepared:
     """Nothing of the backbone learns: one vector for each example, once, unless every epoch sees others."""
-    prefix = Prefix(context.backbone.module, context.layers, context.spec.method.pooling, precision.dtype)
+    prefix = Prefix(context.backbone.module, context.layers, context.pooling, precision.dtype)
     if context.fresh:
         preprocessor, budget = context.backbone.preprocessor, context.plan.batch_tokens
         context.reporter.log(f"Features are computed anew for each batch: {context.plan.cache.reason}.")
@@ -134,7 +167,7 @@ def pooled_features(context: Context, examples: Sequence[Example], precision: Pr
             0,
             0.0,
         )
-    cache = _cache(context, prefix, context.spec.method.pooling, "float32")
+    cache = _cache(context, prefix, "float32")
     features = extract(
         prefix,
         context.backbone.preprocessor,
@@ -152,46 +185,69 @@ def pooled_features(context: Context, examples: Sequence[Example], precision: Pr
     return Prepared(source, features.rows_computed, features.rows_reused, features.seconds)
 
 
+def token_features(context: Context, examples: Sequence[Example], precision: Precision) -> Prepared:
+    """Nothing of the backbone learns: the vectors of all tokens, which words are read from."""
+    encoded = context.backbone.preprocessor.encode(examples, context.limit)
+    prefix = Prefix(context.backbone.module, context.layers, "none", precision.dtype)
+    return _prepared(context, NoSuffix(context.backbone.device), _fed(context, prefix, encoded, examples, "float32"), "float32")
+
+
 def suffix_source(context: Context, examples: Sequence[Example], precision: Precision) -> Prepared:
     """The upper part of the backbone learns: what the boundary gives for each example, or the inputs themselves."""
     backbone, plan = context.backbone, context.plan
-    preprocessor = backbone.preprocessor
     module = backbone.module
     if context.spec.init == "random":  # made on the CPU, so that a seed means the same on every device
         module = random_module(backbone.folder, context.spec.training.seed).to(backbone.device)
-    encoded = preprocessor.encode(examples, context.limit)
-    cut = cut_of(backbone.anatomy, plan.boundary, context.output, context.spec.method.pooling)
+    encoded = backbone.preprocessor.encode(examples, context.limit)
+    cut = cut_of(backbone.anatomy, plan.boundary, context.output, context.pooling)
     if plan.adapter is not None:
         module = inject(module, plan.adapter, context.spec.training.seed)
     suffix = make_suffix(module, cut, plan.trainable.names, encoded.batch(np.zeros(1, np.int64)))
-    feeder: Feeder
-    computed = reused = 0
-    seconds = 0.0
     if plan.boundary == INPUT:
-        feeder = InputFeeder(encoded)
-    else:
-        prefix = Prefix(backbone.module, [backbone.anatomy.layer(plan.boundary)], None, precision.dtype)
-        cache = _cache(context, prefix, None, precision.storage)
-        if cache is None:
-            reason = context.plan.cache.reason if context.fresh else "they would not fit the budget of the cache"
-            context.reporter.log(f"Features are computed anew for each batch: {reason}.")
-            feeder = RecomputingFeeder(prefix, encoded)
-        else:
-            found = extract_activations(
-                prefix,
-                encoded,
-                examples,
-                alike=preprocessor.alike,
-                batch_tokens=plan.batch_tokens,
-                cache=cache,
-                clock=context.clock,
-                progress=_progress(context),
-                halved=_halved(context),
-            )
-            feeder, computed, reused, seconds = found.feeder, found.rows_computed, found.rows_reused, found.seconds
-            _log_features(context, found)
-            _settle(context, cache, computed)
-    return Prepared(SuffixSource(suffix, feeder, DTYPES[precision.dtype], preprocessor.alike), computed, reused, seconds)
+        return _prepared(context, suffix, _Fed(InputFeeder(encoded)), precision.dtype)
+    prefix = Prefix(backbone.module, [backbone.anatomy.layer(plan.boundary)], "none", precision.dtype)
+    return _prepared(context, suffix, _fed(context, prefix, encoded, examples, precision.storage), precision.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fed:
+    """What a suffix is fed with, and what it took to have it."""
+
+    feeder: Feeder
+    rows_computed: int = 0
+    rows_reused: int = 0
+    seconds: float = 0.0
+
+
+def _fed(context: Context, prefix: Prefix, encoded: Encoded, examples: Sequence[Example], storage: str) -> _Fed:
+    """What the prefix gives for each token: from the cache, or anew for each batch."""
+    cache = _cache(context, prefix, storage)
+    if cache is None:
+        reason = context.plan.cache.reason if context.fresh else "they would not fit the budget of the cache"
+        context.reporter.log(f"Features are computed anew for each batch: {reason}.")
+        return _Fed(RecomputingFeeder(prefix, encoded))
+    found = extract_activations(
+        prefix,
+        encoded,
+        examples,
+        alike=context.backbone.preprocessor.alike,
+        batch_tokens=context.plan.batch_tokens,
+        cache=cache,
+        clock=context.clock,
+        progress=_progress(context),
+        halved=_halved(context),
+    )
+    _log_features(context, found)
+    _settle(context, cache, found.rows_computed)
+    return _Fed(found.feeder, found.rows_computed, found.rows_reused, found.seconds)
+
+
+def _prepared(context: Context, suffix: Suffix | NoSuffix, fed: _Fed, dtype: str) -> Prepared:
+    encoded = fed.feeder.encoded
+    beginnings = encoded.beginnings if isinstance(encoded, EncodedTexts) else None
+    words = None if beginnings is None else np.fromiter(map(len, beginnings), np.int64, len(beginnings))
+    source = SuffixSource(suffix, fed.feeder, DTYPES[dtype], context.backbone.preprocessor.alike, context.readout, words)
+    return Prepared(source, fed.rows_computed, fed.rows_reused, fed.seconds, beginnings)
 
 
 def _progress(context: Context):  # type: ignore[no-untyped-def] # noqa: ANN202 - features.Progress
@@ -224,7 +280,7 @@ def _log_features(context: Context, found: Features | Extraction) -> None:
     context.reporter.log(f"Features: {took}, {found.rows_reused:,} rows reused.")
 
 
-def _cache(context: Context, prefix: Prefix, pooling: str | None, storage: str) -> FeatureCache | None:
+def _cache(context: Context, prefix: Prefix, storage: str) -> FeatureCache | None:
     """The cache of these features; None when they would not fit: the plan says so, or they take more bits than it hoped for."""
     planned, budget = context.plan.cache, context.cache_bytes
     wider = FEATURE_BYTES[storage] / FEATURE_BYTES[planned.dtype]
@@ -234,7 +290,7 @@ def _cache(context: Context, prefix: Prefix, pooling: str | None, storage: str) 
         workspace=context.workspace,
         backbone_sha256=context.backbone.sha256,
         boundary=context.plan.boundary,
-        pooling=pooling,
+        pooling=None if prefix.pooling == "none" else prefix.pooling,
         preprocessing=context.preprocessing,
         dtype=prefix.dtype,
         device=device_class(prefix.device),

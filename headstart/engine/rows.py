@@ -1,6 +1,6 @@
 """From the tables of datasets to what the tasks learn from: examples, targets and the user's split, without the rows that lack them.
 
-Axes: N usable rows of all datasets, C classes, F numbers of extra columns.
+Axes: N usable rows of all datasets, C classes, F numbers of extra columns, V vectors of rows: one each, or one for each word.
 """
 
 from __future__ import annotations
@@ -18,15 +18,21 @@ from headstart.data.table import cells, open_table
 from headstart.data.table import texts as texts_of
 from headstart.engine.examples import Chained, Paired, Picked
 from headstart.engine.extras import FittedExtra, encode_extras, fit_extras
+from headstart.engine.inputs.words import Sentence, sentence_of_text, sentence_of_words
 from headstart.engine.splits import Told, group_numbers, times_of
 from headstart.engine.tables import DatasetTable, tables_of
-from headstart.engine.tasks import Targets, TaskKind, kind_of
+from headstart.engine.tasks import TaskKind, kind_of
+from headstart.engine.tasks.tagged import Answers, Tagged, asked, for_each, reads
 from headstart.errors import EngineFault, quote
 from headstart.specs.datasets import SPLITS
 from headstart.specs.evaluation import Evaluation
 from headstart.specs.jobs import JobSpec
+from headstart.specs.labels import json_texts
 from headstart.specs.plans import Plan, TaskPlan
-from headstart.specs.tasks import Task
+from headstart.specs.tasks import Reads, Task
+
+NO_WORDS = sentence_of_words([])
+"""Of a row without a sentence, which no task learns from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,7 @@ class TaskRows:
     task: Task
     plan: TaskPlan
     kind: TaskKind
-    targets: Targets  # [N, …], as the kind encodes them
+    targets: Answers  # [N, …], as the kind encodes them
     labelled: NDArray[np.bool_]  # [N]
     cells: Mapping[str, Sequence[str | None]]
     """Of its extra columns, by name."""
@@ -62,15 +68,28 @@ class TaskRows:
         cells = {name: Picked(column, rows) for name, column in self.cells.items()}
         return replace(self, targets=self.targets[rows], labelled=self.labelled[rows], cells=cells)
 
+    def with_seen(self, seen: NDArray[np.bool_]) -> TaskRows:
+        """The same when the backbone reads these words alone, of those of all rows."""
+        return replace(self, targets=self.targets.with_seen(seen)) if isinstance(self.targets, Tagged) else self
+
+    @property
+    def reads(self) -> Reads:
+        """Whose vectors the head reads."""
+        return reads(self.targets)
+
+    def asked(self, rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """What each vector of these rows stands for, [V, …], and whether it is to be learnt from, [V]."""
+        return asked(self.targets, self.labelled, rows)
+
     def beside(self, vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """What the head reads for these rows: the backbone's vectors [B, D] and the extra numbers, [B, D + F]."""
-        return vectors if self.numbers is None else np.hstack([vectors, self.numbers[rows]])
+        """What the head reads for these rows: the backbone's vectors [V, D] and the extra numbers, [V, D + F]."""
+        return vectors if self.numbers is None else np.hstack([vectors, for_each(self.numbers, self.targets, rows)])
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     examples: Sequence[Any]
-    """Texts, pairs of texts, or encoded images or recordings; the latter are read from the table when they are asked for."""
+    """Texts, pairs of texts, sentences, or encoded images or recordings; the latter are read from the table when they are asked for."""
     tasks: list[TaskRows]
     told: Told
     """What a column of the user's says of the part that each row is in."""
@@ -92,13 +111,17 @@ def read_rows(tables: Sequence[DatasetTable], spec: JobSpec, plan: Plan) -> Rows
     used, sources = tables_of(tables, plan.tasks)
     opened = [open_table(table.path) for table in used]
     ends = np.cumsum([len(table) for table in opened])
-    columns = [list(spec.tasks[sources.index(number)].inputs.given.values()) for number in range(len(used))]
     told, in_a_part = _told(opened, spec.evaluation)
+    words = any(task.reads == "words" for task in spec.tasks)
+    learning = [[task for task, source in zip(spec.tasks, sources, strict=True) if source == number] for number in range(len(used))]
+    read = [_read(table, each, words=words) for table, each in zip(opened, learning, strict=True)]
+    examples = Chained([part for part, _ in read])
+    sentences = list(examples) if words else []
     tasks = []
     for task, planned, source in zip(spec.tasks, plan.tasks, sources, strict=True):
         around = int(ends[source]) - len(opened[source]), int(ends[-1] - ends[source])
-        tasks.append(_task_rows(_Cells(opened[source], *around), task, planned, source))
-    there = np.concatenate([_valid(table, names) for table, names in zip(opened, columns, strict=True)])
+        tasks.append(_task_rows(_Cells(opened[source], *around), task, planned, source, sentences))
+    there = np.concatenate([each for _, each in read])
     there &= np.logical_or.reduce([task.labelled for task in tasks])
     kept = np.flatnonzero(there if in_a_part is None else there & in_a_part)
     dataset = np.searchsorted(ends, kept, side="right")
@@ -106,7 +129,6 @@ def read_rows(tables: Sequence[DatasetTable], spec: JobSpec, plan: Plan) -> Rows
         if number not in dataset:
             which = f" of {quote(table.name)}" if len(used) > 1 else ""
             raise EngineFault("bad_data", f"No row{which} has an input, a label and a split.", "Look at the columns that the task names.")
-    examples = Chained([_examples(table, names) for table, names in zip(opened, columns, strict=True)])
     return Rows(
         examples=Picked(examples, kept),
         tasks=[task.of(kept) for task in tasks],
@@ -116,6 +138,35 @@ def read_rows(tables: Sequence[DatasetTable], spec: JobSpec, plan: Plan) -> Rows
         datasets=[table.name for table in used],
         sources=dataset,
     )
+
+
+def _read(table: pa.Table, tasks: Sequence[Task], *, words: bool) -> tuple[Sequence[Any], NDArray[np.bool_]]:
+    """The examples of one dataset, and whether each row has one, [N].
+
+    Args:
+        tasks: those that learn from it, and so read the same columns.
+        words: whether any task of the job reads words: then every example is a sentence, whose words are told apart where its own tasks read them.
+    """
+    inputs = tasks[0].inputs.given
+    columns = [_column(table, name) for name in inputs.values()]
+    there: NDArray[np.bool_] = np.logical_and.reduce([table.column(name).is_valid().to_numpy() for name in inputs.values()])
+    if not words:
+        return (columns[0] if len(columns) == 1 else Paired(*columns)), there
+    whole = all(task.reads == "example" for task in tasks)
+    found = [_sentence(cell, listed="tokens" in inputs, whole=whole) for cell in columns[0]]
+    return [each or NO_WORDS for each in found], there & np.array([each is not None for each in found])
+
+
+def _sentence(cell: str | None, *, listed: bool, whole: bool) -> Sentence | None:
+    """The words of a row; None where the cell is missing, or is no list where one is needed. `whole`: the text alone, nobody reads its words."""
+    if cell is None:
+        return None
+    if whole:
+        return Sentence(cell, NO_WORDS.places)
+    if not listed:
+        return sentence_of_text(cell)
+    words = json_texts(cell)
+    return None if words is None else sentence_of_words(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,24 +181,12 @@ class _Cells:
         return [*repeat(None, self.before), *_texts(self.table, column), *repeat(None, self.after)]
 
 
-def _task_rows(cells: _Cells, task: Task, planned: TaskPlan, source: int) -> TaskRows:
-    kind = kind_of(task.type, planned.problem)
-    targets = kind.encode([cells[name] for name in task.targets], planned.classes)
+def _task_rows(cells: _Cells, task: Task, planned: TaskPlan, source: int, sentences: Sequence[Sentence]) -> TaskRows:
+    kind = kind_of(task.type, planned.problem, planned.scheme)
+    columns: list[Sequence[Any]] = [cells[name] for name in task.targets]
+    targets = kind.encode(columns if task.reads == "example" else [sentences, *columns], planned.classes)
     extras = {extra.column: cells[extra.column] for extra in planned.features}
     return TaskRows(task, planned, kind, targets, kind.labelled(targets), extras, source=source)
-
-
-def _valid(table: pa.Table, inputs: Sequence[str]) -> NDArray[np.bool_]:
-    """Whether a row has every input, [N]."""
-    for name in inputs:
-        _check(table, name)
-    there: NDArray[np.bool_] = np.logical_and.reduce([table.column(name).is_valid().to_numpy() for name in inputs])
-    return there
-
-
-def _examples(table: pa.Table, inputs: Sequence[str]) -> Sequence[Any]:
-    first, *second = (_column(table, name) for name in inputs)
-    return Paired(first, *second) if second else first
 
 
 def _column(table: pa.Table, name: str) -> Sequence[Any]:

@@ -26,13 +26,13 @@ from headstart.engine.learning import Learnt, learn
 from headstart.engine.memory import forget_peak, peak_bytes
 from headstart.engine.phases import prepare_phases
 from headstart.engine.precision import Precision
-from headstart.engine.preparing import Prepared, choose_precision, pooled_features, read, seen_by_training, split_of, suffix_source
+from headstart.engine.preparing import Prepared, choose_precision, preparation_of, read, seen_by_training, split_of, with_seen
 from headstart.engine.rows import TaskRows
 from headstart.engine.tables import DatasetTable, check_tables, tables_of
 from headstart.engine.trials import Trials
 from headstart.errors import quote
 from headstart.specs.fields import View
-from headstart.specs.jobs import FeatureExtraction, JobSpec, JobStatus
+from headstart.specs.jobs import JobSpec, JobStatus
 from headstart.specs.models import ModelTask
 from headstart.specs.plans import INPUT, Estimate, Plan
 from headstart.specs.reports import TaskReport
@@ -104,9 +104,9 @@ def run_job(
         check_tables(used)
         rows, split = read(context, used)
         precision = choose_precision(context, rows.examples)
-        prepare = pooled_features if isinstance(spec.method, FeatureExtraction) else suffix_source
         views, examples = seen_by_training(context, rows.examples, split)
-        phases = prepare_phases(context, prepare, examples, precision)
+        phases = prepare_phases(context, preparation_of(context), examples, precision)
+        rows = with_seen(context, rows, phases[0].beginnings)
         stages.enter(JobStatus.TRAINING)
         learnt = learn(context, phases, rows.tasks, split, views)
         done = {
@@ -118,7 +118,7 @@ def run_job(
         reporter.progress(fraction=0.95, **done)
         stages.enter(JobStatus.EVALUATING)
         judged = judge(context, phases[-1], learnt, rows, split)
-        reports, trials = judged.reports, Trials(context, prepare, precision)
+        reports, trials = judged.reports, Trials(context, precision)
         if spec.evaluation.folds is not None:
             reports = trials.folds(rows, partial(split_of, context, rows), reports)
         if spec.evaluation.single_task and len(rows.tasks) > 1:
@@ -174,6 +174,7 @@ def _manifest(context: Context, tasks: Sequence[TaskRows], scorings: Sequence[Sc
             name=each.task.name,
             type=each.task.type,
             problem=each.plan.problem,
+            scheme=each.plan.scheme,
             inputs=list(each.task.inputs.given),
             features=each.extras,
             classes=each.plan.classes,
@@ -192,7 +193,7 @@ def _manifest(context: Context, tasks: Sequence[TaskRows], scorings: Sequence[Sc
             "adapter": context.plan.adapter,
             "boundary": context.plan.boundary,
             "output": context.output,
-            "pooling": context.spec.method.pooling,
+            "pooling": context.spec.pooling,
             "dtype": dtype,
             "max_tokens": context.limit,
             "batch_tokens": context.plan.batch_tokens,

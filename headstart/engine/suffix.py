@@ -177,7 +177,7 @@ class Suffix:
         """Inputs that are numbers, in the suffix's own dtype."""
         if self.dtype is torch.float32:
             return batch
-        return Batch({name: t.to(self.dtype) if t.is_floating_point() else t for name, t in batch.tensors.items()}, batch.mask)
+        return Batch({name: t.to(self.dtype) if t.is_floating_point() else t for name, t in batch.tensors.items()}, batch.mask, batch.words)
 
     def _run(self, batch: Batch) -> Tensor:
         captured: list[Tensor | None] = []

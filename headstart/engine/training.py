@@ -1,15 +1,15 @@
 """The one training loop: heads on pooled features, and suffixes with their heads on what was cached at the boundary.
 
-Several tasks share a batch: the backbone runs once, and each head learns from the rows that have its answer.
+Several tasks share a batch: the backbone runs once, and each head learns from the rows that have its answer, or from their words.
 
-Axes: B batch, D width, F numbers of extra columns, K numbers that a head gives, N rows.
+Axes: B batch, D width, F numbers of extra columns, K numbers that a head gives, N rows, V vectors of rows: one each, or one for each word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 import torch
@@ -17,24 +17,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from headstart.engine.balancing import Weighed, make_balancer, task_cosines, task_gradients
+from headstart.engine.batches import parts_of, shuffled_batches
+from headstart.engine.embedding import embed_all
 from headstart.engine.faults import ran_out_of_memory
 from headstart.engine.group import group_now
 from headstart.engine.heads import stepped
 from headstart.engine.losses import Objective, Squares
 from headstart.engine.optimizers import Optimiser, Rates
+from headstart.engine.readout import Read
 from headstart.engine.sampling import Sampler
 from headstart.engine.sources import Rows, Source
+from headstart.engine.tasks.tagged import Answers, asked, for_each, reads
 from headstart.engine.views import Views
 from headstart.errors import EngineFault
 from headstart.planning.estimates import AUTO_BATCH
 from headstart.specs.balancing import Balancing, FixedWeights
 from headstart.specs.jobs import Training
+from headstart.specs.tasks import Reads
 
 SEED_STEP = 1_000_003
 """Between the seeds of two processes at one job: each drops out elements of its own rows."""
-
-BUCKET_BATCHES = 50
-"""Rows are shuffled, then sorted by length within so many batches: little padding, and still another order in each epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Learner:
 
     Attributes:
         head: where its head starts; not changed.
-        targets: of all rows, [N, …].
+        targets: of all rows, [N, …]; or of their words.
         labelled: whether a row has an answer, [N].
         objective: what is lowered.
         numbers: what the head reads beside the vectors, [N, F]; None: nothing.
@@ -104,11 +106,24 @@ class Learner:
     """
 
     head: stepped.Tensors
-    targets: NDArray[Any]
+    targets: Answers
     labelled: NDArray[np.bool_]
     objective: Objective
     numbers: NDArray[np.float32] | None = None
     weight: float = 1.0
+
+    @property
+    def reads(self) -> Reads:
+        """Whose vectors the head reads."""
+        return reads(self.targets)
+
+    def asked(self, rows: Rows) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """What each vector of these rows stands for, [V, …], and whether it is to be learnt from, [V]."""
+        return asked(self.targets, self.labelled, rows)
+
+    def beside(self, rows: Rows) -> NDArray[np.float32] | None:
+        """What the head reads beside each vector of these rows, [V, F]."""
+        return None if self.numbers is None else for_each(self.numbers, self.targets, rows)
 
 
 def train(
@@ -140,32 +155,6 @@ def train(
     """
     loop = _Loop(source, learners, views or Views(len(learners[0].labelled), train_rows), options, recipe, told)
     return loop.run(validation_rows, epochs or range(1, options.epochs + 1), before)
-
-
-Through = Callable[[NDArray[np.float32], Rows], NDArray[Any]]
-"""What is made of the vectors [B, D] of some rows [B], row by row."""
-
-
-def embed_all(source: Source, rows: Rows, batch_tokens: int, through: Through = lambda vectors, _rows: vectors) -> NDArray[Any]:
-    """Pooled vectors [N, D] of these rows, in eval mode, in their order, or what `through` makes of them; each row runs in one process."""
-    return group_now().divided(rows, lambda share: _embedded(source, share, batch_tokens, through))
-
-
-def _embedded(source: Source, rows: Rows, batch_tokens: int, through: Through) -> NDArray[Any]:
-    if not len(rows):
-        return _embedded(source, np.zeros(1, np.int64), batch_tokens, through)[:0]
-    source.mode(training=False)
-    lengths = source.lengths
-    order, done = np.argsort(-lengths[rows], kind="stable"), 0
-    values = np.empty(0)
-    with torch.no_grad():
-        for part in _parts(rows[order], lengths, batch_tokens, len(rows), alike=source.alike):
-            made = through(source.embed(part).float().cpu().numpy(), part)
-            if not done:
-                values = np.empty((len(rows), *made.shape[1:]), made.dtype)
-            values[order[done : done + len(part)]] = made
-            done += len(part)
-    return values
 
 
 class _Loop:
@@ -216,7 +205,7 @@ class _Loop:
             places = self._views.of_epoch(epoch)
             if sampler is not None:
                 places = places[sampler.of_epoch(epoch - epochs.start)]
-            for batch in _batches(places, self._lengths, size, chance):
+            for batch in shuffled_batches(places, self._lengths, size, chance):
                 told = self._step(batch)
                 step += 1
                 if not np.isfinite(self._total(told)):
@@ -264,7 +253,7 @@ class _Loop:
     def _gather(self, batch: Rows) -> list[float | None]:
         self._optimiser.forget_gradients()
         self._source.forget()
-        counts = [int(each.labelled[self._views.row(batch)].sum()) for each in self._learners]
+        counts = [int(each.asked(self._views.row(batch))[1].sum()) for each in self._learners]
         rows = self._group.share(batch)
         self._balancer.begin(lambda: self._look(rows, counts))
         summed = self._group.added_up(lambda: self._passes(rows, counts), len(counts))
@@ -278,48 +267,48 @@ class _Loop:
         return losses
 
     def _passes(self, rows: Rows, counts: Sequence[int]) -> list[float]:
-        """Gradients of these rows of a batch, and their parts of its losses; `counts`: rows of the batch with each task's answer."""
+        """Gradients of these rows of a batch, and their parts of its losses; `counts`: the batch's rows, or words, with each task's answer."""
         totals = [0.0] * len(counts)
-        for part in _parts(rows, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
-            vectors, places = self._source.embed(part), self._views.row(part)
-            if not vectors.requires_grad:
-                vectors.requires_grad_()  # a balancer compares the gradients of tasks there
-            losses = [self._loss(number, vectors, places, count) for number, count in enumerate(counts)]
+        for part in parts_of(rows, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
+            read, places = self._source.embed(part), self._views.row(part)
+            for vectors in read.values():
+                if not vectors.requires_grad:
+                    vectors.requires_grad_()  # a balancer compares the gradients of tasks there
+            losses = [self._loss(number, read, places, count) for number, count in enumerate(counts)]
             told = [0.0 if loss is None else float(loss.detach()) for loss in losses]  # waits for the device
             totals = [total + loss for total, loss in zip(totals, told, strict=True)]
             if not np.isfinite(told).all():
                 break  # no step will be taken
             if len(losses) > 1 and self._cosines is None:
                 self._cosines = task_cosines(task_gradients(losses, self._source.shared)) if self._source.shared else []
-            self._balancer.backward(losses, [vectors])
+            self._balancer.backward(losses, list(read.values()))
         return totals
 
     @torch.no_grad()
     def _look(self, rows: Rows, counts: Sequence[int]) -> list[float | None]:
         """Each task's part of its mean loss in these rows of a batch, as it is now; None when none of them has its answer."""
         totals: list[float | None] = [None] * len(counts)
-        for part in _parts(rows, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
-            vectors, places = self._source.embed(part), self._views.row(part)
+        for part in parts_of(rows, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
+            read, places = self._source.embed(part), self._views.row(part)
             for number, count in enumerate(counts):
-                loss = self._loss(number, vectors, places, count)
+                loss = self._loss(number, read, places, count)
                 if loss is not None:
                     totals[number] = (totals[number] or 0.0) + float(loss)
         return totals
 
-    def _loss(self, number: int, vectors: Tensor, places: Rows, count: int) -> Tensor | None:
-        """A task's part of its mean loss over `count` rows of the batch; None when none of these rows has its answer."""
+    def _loss(self, number: int, read: Read, places: Rows, count: int) -> Tensor | None:
+        """A task's part of its mean loss over `count` rows, or words, of the batch; None when none of these rows has its answer."""
         learner = self._learners[number]
-        there = learner.labelled[places]
+        answers, there = learner.asked(places)
         if not there.any():
             return None
+        vectors, numbers = read[learner.reads], learner.beside(places)
+        if numbers is not None:
+            vectors = torch.cat([vectors, torch.from_numpy(numbers).to(vectors.device, vectors.dtype)], dim=1)  # [V, D + F]
         if not there.all():
-            vectors, places = vectors[torch.from_numpy(there).to(vectors.device)], places[there]
-        if learner.numbers is not None:
-            beside = torch.from_numpy(learner.numbers[places]).to(vectors.device, vectors.dtype)
-            vectors = torch.cat([vectors, beside], dim=1)  # [B, D + F]
+            vectors, answers = vectors[torch.from_numpy(there).to(vectors.device)], answers[there]
         scores = stepped.forward(self._heads[number], vectors, self._recipe.dropout)
-        targets = torch.from_numpy(learner.targets[places]).to(scores.device)
-        return learner.objective.of(scores.float(), targets).sum() / count
+        return learner.objective.of(scores.float(), torch.from_numpy(answers).to(scores.device)).sum() / count
 
     def _total(self, losses: Sequence[float | None]) -> float:
         """What the step lowers, of each task's loss."""
@@ -330,18 +319,21 @@ class _Loop:
         if not len(rows):
             return [None] * len(self._learners)
         heads = [{name: value.detach().cpu().numpy() for name, value in head.items()} for head in self._heads]
-        ends = np.cumsum([stepped.outputs(head) for head in heads])[:-1]
+        readers = {read: [number for number, each in enumerate(self._learners) if each.reads == read] for read in get_args(Reads)}
 
-        def scores_of(vectors: NDArray[np.float32], part: Rows) -> NDArray[np.float64]:
+        def scores_of(read: Reads, vectors: NDArray[np.float32], part: Rows) -> NDArray[np.float64]:
             # the scores alone are kept: vectors of all rows, twice as wide for the head, would grow with the rows
-            read = [vectors if each.numbers is None else np.hstack([vectors, each.numbers[part]]) for each in self._learners]
-            return np.concatenate([stepped.logits(head, given) for head, given in zip(heads, read, strict=True)], axis=1)
+            beside = [self._learners[number].beside(part) for number in readers[read]]
+            given = [vectors if numbers is None else np.hstack([vectors, numbers]) for numbers in beside]
+            return np.hstack([stepped.logits(heads[number], each) for number, each in zip(readers[read], given, strict=True)])
 
-        scores = np.split(embed_all(self._source, rows, self._recipe.batch_tokens, scores_of), ends, axis=1)
-        judged: list[float | None] = []
-        for each, given in zip(self._learners, scores, strict=True):
-            there = each.labelled[rows]
-            judged.append(each.objective.judge(given[there], each.targets[rows[there]]) if there.any() else None)
+        judged: list[float | None] = [None] * len(self._learners)
+        for read, scores in embed_all(self._source, rows, self._recipe.batch_tokens, scores_of).items():
+            ends = np.cumsum([stepped.outputs(heads[number]) for number in readers[read]])[:-1]
+            for number, given in zip(readers[read], np.split(scores, ends, axis=1), strict=True):
+                answers, there = self._learners[number].asked(rows)
+                if there.any():
+                    judged[number] = self._learners[number].objective.judge(given[there], answers[there])
         return judged
 
     def _diverged(self, best: Trained | None, kept: list[Tensor], epoch: int, step: int) -> Trained:
@@ -378,30 +370,3 @@ def _mean(losses: Sequence[float | None]) -> float | None:
     """Over the batches that had the task's answers."""
     there = [loss for loss in losses if loss is not None]
     return float(np.mean(there)) if there else None
-
-
-def _batches(rows: Rows, lengths: NDArray[np.int64], size: int, chance: np.random.Generator) -> Iterator[Rows]:
-    """Every row once, in batches of like length, in random order."""
-    shuffled = chance.permutation(rows)
-    batches = []
-    for start in range(0, len(shuffled), size * BUCKET_BATCHES):
-        bucket = shuffled[start : start + size * BUCKET_BATCHES]
-        ordered = bucket[np.argsort(lengths[bucket], kind="stable")]
-        batches += [ordered[at : at + size] for at in range(0, len(ordered), size)]
-    for number in chance.permutation(len(batches)):
-        yield batches[number]
-
-
-def _parts(batch: Rows, lengths: NDArray[np.int64], batch_tokens: int, most_rows: int, *, alike: bool) -> Iterator[Rows]:
-    """A batch, whose rows lie by length, in pieces of at most `batch_tokens` padded units and `most_rows` rows; `alike`: of one length each."""
-    start = 0
-    while start < len(batch):
-        end, longest = start, 0
-        while end < len(batch) and end - start < most_rows:
-            length = int(lengths[batch[end]])
-            longest = max(longest, length)
-            if end > start and (longest * (end - start + 1) > batch_tokens or (alike and length != int(lengths[batch[start]]))):
-                break
-            end += 1
-        yield batch[start:end]
-        start = end

@@ -17,9 +17,9 @@ from scipy import stats
 from headstart.engine.context import Context, Reporter
 from headstart.engine.judging import judge
 from headstart.engine.learning import learn
-from headstart.engine.phases import Prepare, prepare_phases
+from headstart.engine.phases import prepare_phases
 from headstart.engine.precision import Precision
-from headstart.engine.preparing import seen_by_training
+from headstart.engine.preparing import preparation_of, seen_by_training
 from headstart.engine.rows import Rows
 from headstart.engine.splits import Split
 from headstart.specs.balancing import FixedWeights
@@ -34,7 +34,6 @@ class Trials:
     """What all trainings of a job share."""
 
     context: Context
-    prepare: Prepare
     precision: Precision
 
     def folds(self, rows: Rows, split_of: Callable[[int], Split], reports: Mapping[str, TaskReport]) -> dict[str, TaskReport]:
@@ -71,7 +70,7 @@ class Trials:
     def _reports(self, context: Context, rows: Rows, split: Split) -> dict[str, TaskReport]:
         rows = dataclasses.replace(rows, tasks=[task.read_by(split.train) for task in rows.tasks])
         views, examples = seen_by_training(context, rows.examples, split)
-        phases = prepare_phases(context, self.prepare, examples, self.precision)
+        phases = prepare_phases(context, preparation_of(context), examples, self.precision)
         learnt = learn(context, phases, rows.tasks, split, views)
         return judge(context, phases[-1], learnt, rows, split).reports
 

@@ -8,7 +8,7 @@ from headstart.errors import BadInput, closest, invalid_field, listing, quote
 from headstart.specs.backbones import Modality
 from headstart.specs.datasets import LIST_TYPES, MEDIA_TYPES, SPLITS, ColumnProfile, DatasetProfile
 from headstart.specs.labels import MAX_LABEL_CHARS
-from headstart.specs.tasks import Task
+from headstart.specs.tasks import Task, TokenClassification
 
 SPLIT_POINTER = "/evaluation/split_column"
 
@@ -50,6 +50,8 @@ def task_columns(task: Task, number: int, profile: DatasetProfile) -> TaskColumn
     Raises:
         BadInput: one of them is not there, is empty, or cannot serve; or two are the same.
     """
+    if isinstance(task, TokenClassification) and len(task.inputs.given) != 1:
+        raise invalid_field(f"/tasks/{number}/inputs", "Words come as tokens or within a text.", "Name exactly one of tokens and text.")
     inputs = [_input(task, number, name, column, profile) for name, column in task.inputs.given.items()]
     pointer = f"/tasks/{number}/target"
     pointers = [pointer] if isinstance(task.target, str) else [f"{pointer}/{place}" for place in range(len(task.target))]
@@ -60,7 +62,9 @@ def task_columns(task: Task, number: int, profile: DatasetProfile) -> TaskColumn
             raise invalid_field(each, message, label_columns(profile, target.name))
         if target.name in {column.name for column in targets[:place]}:
             raise invalid_field(each, f"The column {quote(target.name)} is a target twice.", "Name each column once.")
-        if target.type in NO_ANSWERS:
+        if isinstance(task, TokenClassification):
+            _check_tags(target, each)
+        elif target.type in NO_ANSWERS:
             message = f"The column {quote(target.name)} holds {NO_ANSWERS[target.type]}, and {task.type} learns labels or numbers."
             raise invalid_field(each, message, label_columns(profile, target.name))
     return TaskColumns(inputs, targets)
@@ -70,7 +74,9 @@ def _input(task: Task, number: int, name: str, column_name: str, profile: Datase
     pointer = f"/tasks/{number}/inputs/{name}"
     column = find_column(column_name, profile, pointer)
     modality = task.modality
-    if not _holds(column, modality):
+    if name == "tokens":
+        _check_tokens(column, pointer)
+    elif not _holds(column, modality):
         right = [each.name for each in profile.columns if _holds(each, modality)]
         hint = (
             f"Columns that do: {listing(right)}." if right else f"Upload them as a zip, or state the type {quote(modality)} in its schema."
@@ -80,6 +86,20 @@ def _input(task: Task, number: int, name: str, column_name: str, profile: Datase
     if column.missing >= profile.rows:
         raise invalid_field(pointer, f"The column {quote(column.name)} is empty in every row.")
     return column
+
+
+def _check_tokens(column: ColumnProfile, pointer: str) -> None:
+    if column.type != "tokens":
+        message = f"The column {quote(column.name)} holds {column.type}, and tokens are lists of words."
+        hint = f'Write each row as JSON, ["Bo", "lives", "here"], and state the type in the schema: {{{quote(column.name)}: "tokens"}}.'
+        raise invalid_field(pointer, message, hint)
+
+
+def _check_tags(column: ColumnProfile, pointer: str) -> None:
+    if column.type != "tags":
+        message = f"The column {quote(column.name)} holds {column.type}, and token classification learns lists of tags, or of spans."
+        hint = f'Write each row as JSON, and state the type in the schema: {{{quote(column.name)}: "tags"}}.'
+        raise invalid_field(pointer, message, hint)
 
 
 def _holds(column: ColumnProfile, modality: Modality) -> bool:

@@ -61,12 +61,12 @@ def check_rows(spec: JobSpec, train_rows: int) -> None:
         raise invalid_field("/method/head/k", message, "Lower k.")
 
 
-def head_warnings(spec: JobSpec, train_rows: int, width: int) -> Iterable[PlanWarning]:
-    """What a user may not expect of a head."""
+def head_warnings(spec: JobSpec, kept: int, width: int, *, what: str) -> Iterable[PlanWarning]:
+    """What a user may not expect of a head; `kept`: training rows or, as `what` says, words."""
     if isinstance(spec.method.head, KnnHead):
         augmentation = spec.training.augmentation
         views = "" if augmentation is None else ", their views counted"
-        message = f"The model keeps the features of all {train_rows:,} training rows{views}, {4 * train_rows * width:,} bytes."
+        message = f"The model keeps the features of all {kept:,} training {what}{views}, {4 * kept * width:,} bytes."
         yield PlanWarning(code="rows_kept", pointer="/method/head/type", message=message)
 
 

@@ -13,15 +13,26 @@ from headstart.planning.balancing import check_balancing
 from headstart.planning.classes import lookalikes
 from headstart.planning.columns import task_columns
 from headstart.planning.comparing import comparing_seconds, with_comparing
-from headstart.planning.estimates import AUTO_BATCH, CHARS_PER_TOKEN, Work, estimate, kept_in, kept_numbers, mean_units, pooled_width
+from headstart.planning.estimates import (
+    AUTO_BATCH,
+    CHARS_PER_TOKEN,
+    Work,
+    estimate,
+    kept_in,
+    kept_numbers,
+    mean_units,
+    mean_words,
+    pooled_width,
+)
 from headstart.planning.extras import plan_extras
 from headstart.planning.heads import check_class_weights, check_head, check_problem, check_rows, head_warnings
 from headstart.planning.history import corrected, correction_by
-from headstart.planning.layers import resolve_layer
+from headstart.planning.pooling import check_pooling, check_reads, pooled_layers, reads_words
 from headstart.planning.relationship import Learnt, relationship_of
 from headstart.planning.rows import Columns, Part, of_dataset, plan_parts, row_warnings, rows_in_all
 from headstart.planning.schedule import Step, spans, steps_of
 from headstart.planning.sources import Source, naming, sources_of
+from headstart.planning.tagging import tag_warnings
 from headstart.planning.targets import plan_target
 from headstart.planning.trainable import Selection
 from headstart.planning.tuning import Tuning, estimate_tuning
@@ -80,16 +91,16 @@ def make_plan(
     )
     check_augmentation(spec)
     _check_init(spec)
+    check_reads(spec)
     max_tokens = _max_tokens(spec, anatomy)
     cut = _cut(spec, anatomy)
     columns = [_columns(spec, number, sources) for number in range(len(spec.tasks))]
     check_class_weights(spec, {label for each in columns for label in each.target.classes})
     parts = plan_parts(spec.evaluation, sources, columns)
     rows = rows_in_all(parts)
-    check_rows(spec, min(part.rows.train for part in parts))
-    width = sum(pooled_width(layer, spec.method.pooling, anatomy) for layer in cut.outputs)
-    views = max(1, fixed_views(spec))
-    fitted = {number: part.rows.train * views for part in parts for number in part.tasks}
+    width = sum(pooled_width(layer, spec.pooling, anatomy) for layer in cut.outputs)
+    fitted = {number: _fitted(spec, number, part) for part in parts for number in part.tasks}
+    check_rows(spec, min(fitted.values()))
     tasks = [_task(spec, number, sources[number].name, each, width, fitted[number]) for number, each in enumerate(columns)]
     work = Work(
         rows=rows,
@@ -102,6 +113,7 @@ def make_plan(
         head_steps=_head_steps(spec, rows.train),
         views=fixed_views(spec),
         passes=spec.training.epochs if is_fresh(spec) else 0,
+        words=_mean_words(spec, parts),
     )
     sizes = {
         "head_parameters": sum(task.head_parameters for task in tasks),
@@ -109,8 +121,10 @@ def make_plan(
     }
     if cut.tuned is None:
         estimated = estimate(work, anatomy, hardware, **sizes)
-        kept_dtype: DType = "float32"  # one vector a row is small, and a solver asks for more than 8 bits of it
+        kept_dtype: DType = "float32"  # a solver asks for more than 8 bits
         kept = work.kept_rows * work.width
+        if reads_words(spec):  # every token's vector is kept
+            kept = round(work.kept_rows * sum(kept_numbers(layer, anatomy, work.mean_units) for layer in cut.outputs))
     else:
         tunings = _tunings(cut.steps, anatomy, spec)
         estimated = estimate_tuning(work, tunings, anatomy, hardware, **sizes)
@@ -147,7 +161,8 @@ def make_plan(
         warnings=[
             *_data_warnings(spec, parts, max_tokens),
             *_label_warnings(columns),
-            *head_warnings(spec, rows.train * views, work.width),
+            *_tag_warnings(spec, columns, sources),
+            *head_warnings(spec, _kept(parts, fitted), work.width, what="words" if reads_words(spec) else "rows"),
             *(() if cut.tuned is None else cut.tuned.warnings),
         ],
     )
@@ -174,10 +189,10 @@ class _Cut:
 
 def _cut(spec: JobSpec, anatomy: Anatomy) -> _Cut:
     if isinstance(spec.method, FeatureExtraction):
-        layers = _pooled_layers(spec.method, anatomy, spec.backbone)
+        layers = pooled_layers(spec, spec.method, anatomy)
         return _Cut(joined([layer.name for layer in layers]), layers, [])
     top = anatomy.layer(anatomy.default_layer)
-    _check_pooling(spec.method.pooling, top, anatomy, spec.backbone)
+    check_pooling(spec, top, anatomy)
     steps = steps_of(spec, anatomy)
     return _Cut(steps[-1].selection.boundary, [top], steps)
 
@@ -232,33 +247,6 @@ def _max_tokens(spec: JobSpec, anatomy: Anatomy) -> int | None:
     return asked or anatomy.input.max_tokens
 
 
-def _pooled_layers(method: FeatureExtraction, anatomy: Anatomy, backbone: str) -> list[Layer]:
-    """In forward order, each once."""
-    if method.layers is None:
-        return [_pooled_layer(method, method.layer, anatomy, backbone, "/method/layer")]
-    if method.layer is not None:
-        raise invalid_field("/method/layers", "layer and layers are given at once.", "Name all in layers, and leave layer out.")
-    named = [_pooled_layer(method, name, anatomy, backbone, f"/method/layers/{number}") for number, name in enumerate(method.layers)]
-    return sorted({layer.name: layer for layer in named}.values(), key=lambda layer: layer.index)
-
-
-def _pooled_layer(method: FeatureExtraction, name: str | None, anatomy: Anatomy, backbone: str, pointer: str) -> Layer:
-    layer = anatomy.layer(resolve_layer(name, anatomy, pointer))
-    _check_pooling(method.pooling, layer, anatomy, backbone)
-    if method.pooling == "pooler" and layer.name not in {anatomy.default_layer, "pooler"}:
-        message = f"The pooler reads the last hidden state, not the output of {quote(layer.name)}."
-        raise invalid_field("/method/pooling", message, "Leave layer out, or pool by mean, first or max.")
-    return layer
-
-
-def _check_pooling(pooling: str, layer: Layer, anatomy: Anatomy, backbone: str) -> None:
-    if pooling == "pooler" and not anatomy.has_pooler:
-        raise invalid_field("/method/pooling", f"The backbone {quote(backbone)} has no pooler.", "Pooling may be mean, first or max.")
-    if pooling == "flatten" and "T" in layer.output:
-        message = f"What {quote(layer.name)} gives is as long as its input, and cannot be laid out as one vector."
-        raise invalid_field("/method/pooling", message, "Pooling may be mean, first or max.")
-
-
 def _columns(spec: JobSpec, number: int, sources: Sequence[Source]) -> Columns:
     task, profile = spec.tasks[number], sources[number].profile
     with naming(sources[number], sources):
@@ -267,6 +255,24 @@ def _columns(spec: JobSpec, number: int, sources: Sequence[Source]) -> Columns:
         check_problem(spec.method.head, target.problem, spec.training, number)
         taken = {column.name for column in (*columns.inputs, *columns.targets)}
         return Columns(columns, target, plan_extras(task, number, profile, taken))
+
+
+def _fitted(spec: JobSpec, number: int, part: Part) -> int:
+    """Answers that a task's head learns from: rows in all their views, or words."""
+    answers = part.rows.train * max(1, fixed_views(spec))
+    return round(answers * mean_words(part.columns[0].of_task.inputs[0])) if spec.tasks[number].reads == "words" else answers
+
+
+def _kept(parts: Sequence[Part], fitted: Mapping[int, int]) -> int:
+    """Answers of all datasets."""
+    return sum(max(fitted[number] for number in part.tasks) for part in parts)
+
+
+def _mean_words(spec: JobSpec, parts: Sequence[Part]) -> float:
+    """Vectors that heads read of an average example of all datasets: of its words where those are read, else one."""
+    read = [any(spec.tasks[number].reads == "words" for number in part.tasks) for part in parts]
+    words = [mean_words(part.columns[0].of_task.inputs[0]) if each else 1.0 for part, each in zip(parts, read, strict=True)]
+    return fmean(words, [part.source.profile.rows for part in parts])
 
 
 def _mean_units(parts: Sequence[Part], anatomy: Anatomy, max_tokens: int | None) -> float:
@@ -283,6 +289,7 @@ def _task(spec: JobSpec, number: int, dataset: str, columns: Columns, width: int
         dataset=dataset,
         problem=target.problem,
         classes=target.classes,
+        scheme=target.scheme,
         features=columns.extras,
         head_parameters=0,
         labelled_rows=target.labelled,
@@ -298,7 +305,7 @@ def _check_tasks(spec: JobSpec, sources: Sequence[Source]) -> None:
         if task.name in {other.name for other in spec.tasks[:number]}:
             message = f"Two tasks are called {quote(task.name)}; answers and metrics are keyed by a task's name."
             raise invalid_field(f"/tasks/{number}/name", message, "Give each task a name of its own.")
-        if task.type == first.type and task.inputs.given != first.inputs.given:
+        if task.modality == first.modality and task.inputs.given != first.inputs.given:
             message = f"The tasks {quote(first.name)} and {quote(task.name)} read other columns, and one pass of the backbone serves all."
             raise invalid_field(f"/tasks/{number}/inputs", message, "Let all tasks of one dataset read the same columns.")
 
@@ -335,6 +342,12 @@ def _text_warnings(spec: JobSpec, part: Part, max_tokens: int | None) -> Iterabl
         if column.type == "number":
             message = f"The column {quote(column.name)} holds numbers; they are read as text."
             yield PlanWarning(code="numbers_as_text", pointer=f"/tasks/{first}/inputs/{name}", message=message)
+
+
+def _tag_warnings(spec: JobSpec, columns: Sequence[Columns], sources: Sequence[Source]) -> Iterable[PlanWarning]:
+    for number, (task, each) in enumerate(zip(spec.tasks, columns, strict=True)):
+        if task.reads == "words":
+            yield from tag_warnings([*each.of_task.inputs, *each.of_task.targets], number, sources[number].profile)
 
 
 def _label_warnings(columns: Sequence[Columns]) -> Iterable[PlanWarning]:

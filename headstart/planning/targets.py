@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from headstart.errors import BadInput, invalid_field, quote
+from headstart.errors import BadInput, invalid_field, listing, quote
 from headstart.planning.classes import check_classes, ordered_classes, smallest_class
 from headstart.planning.columns import TaskColumns, label_columns, label_counts
+from headstart.planning.tagging import tag_classes
 from headstart.specs.datasets import ColumnProfile, DatasetProfile
 from headstart.specs.labels import MAX_LABEL_CHARS, listed_labels
-from headstart.specs.tasks import Problem, Task
+from headstart.specs.tasks import Problem, Scheme, Task, TokenClassification
 
 SWITCHES: Mapping[str, bool] = {"1": True, "0": False, "true": True, "false": False, "yes": True, "no": False}
 """What a column of one label of several may hold, in any case."""
@@ -19,8 +20,8 @@ SWITCHES: Mapping[str, bool] = {"1": True, "0": False, "true": True, "false": Fa
 PROBLEMS: Mapping[str, Problem] = {"category": "single-label", "text": "single-label", "categories": "multi-label", "number": "regression"}
 """The problem that a column's type means."""
 
-FEWEST_NUMBERS = 3
-"""Rows that a regression needs: to train, to validate and to test."""
+FEWEST_ROWS = 3
+"""Rows that a regression needs, or tags: to train, to validate and to test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class TargetPlan:
     classes: list[str]
     labelled: int
     strata: dict[str, int]
+    scheme: Scheme | None = None
+    """What tags mean."""
 
 
 def plan_target(task: Task, number: int, columns: TaskColumns, profile: DatasetProfile, *, split_column: str | None) -> TargetPlan:
@@ -46,6 +49,8 @@ def plan_target(task: Task, number: int, columns: TaskColumns, profile: DatasetP
         BadInput: `invalid_field`, `too_few_classes`, `class_too_small`: the columns cannot be a target of this problem.
     """
     pointer = f"/tasks/{number}/target"
+    if isinstance(task, TokenClassification):
+        return _tags(task, number, columns.targets[0], profile)
     problem = task.problem or _problem(columns.targets)
     if len(columns.targets) > 1 or not isinstance(task.target, str):
         if problem != "multi-label":
@@ -112,16 +117,28 @@ def _switches(targets: Sequence[ColumnProfile], pointer: str) -> TargetPlan:
     return TargetPlan("multi-label", [column.name for column in targets], labelled, {"": labelled})
 
 
+def _tags(task: TokenClassification, number: int, target: ColumnProfile, profile: DatasetProfile) -> TargetPlan:
+    """Of each word one of the tags."""
+    pointer = f"/tasks/{number}/target"
+    classes, scheme = tag_classes(task, number, target)
+    labelled = profile.rows - target.missing
+    if len(classes) < 2 or labelled < FEWEST_ROWS:
+        message = f"The column {quote(target.name)} has {labelled:,} rows and {listing([quote(tag) for tag in classes]) or 'no tags'}."
+        hint = f"Token classification needs two tags or more, and {FEWEST_ROWS} rows or more."
+        raise invalid_field(pointer, message, hint, code="too_few_classes")
+    return TargetPlan("single-label", classes, labelled, {"": labelled}, scheme)
+
+
 def _number(target: ColumnProfile, number: int, profile: DatasetProfile) -> TargetPlan:
     pointer = f"/tasks/{number}/target"
     if target.type not in {"number", "category"} or (target.type == "category" and not _numeric(target)):
         message = f"The column {quote(target.name)} holds {target.type}, and a regression learns numbers."
         raise invalid_field(pointer, message, "Choose a column of numbers, or leave problem out.")
     labelled = profile.rows - target.missing
-    if labelled < FEWEST_NUMBERS or target.distinct < 2:
+    if labelled < FEWEST_ROWS or target.distinct < 2:
         message = f"The column {quote(target.name)} has {labelled:,} numbers, {target.distinct:,} of them different."
         raise invalid_field(
-            pointer, message, f"A regression needs {FEWEST_NUMBERS} rows or more, and numbers that differ.", code="too_few_classes"
+            pointer, message, f"A regression needs {FEWEST_ROWS} rows or more, and numbers that differ.", code="too_few_classes"
         )
     return TargetPlan("regression", [], labelled, {"": labelled})
 

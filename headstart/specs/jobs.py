@@ -17,7 +17,11 @@ from headstart.specs.problems import Failure
 from headstart.specs.relationships import RelationshipName
 from headstart.specs.tasks import Task
 
-Pooling = Literal["mean", "first", "max", "pooler", "flatten"]
+Pooling = Literal["mean", "first", "max", "pooler", "flatten", "none"]
+POOLED = (
+    "From the vectors of all tokens, frames or places to one; `flatten` keeps every number. Token classification reads the vector of each \
+word instead, and has `none`. Null: `mean`, or `none` when all tasks are of that type."
+)
 
 
 class JobStatus(StrEnum):
@@ -52,9 +56,7 @@ class FeatureExtraction(Input):
         description="Several at once, instead of `layer`: each is pooled, and what comes out stands side by side.",
         examples=[["encoder.layer.3", "encoder.layer.5"]],
     )
-    pooling: Pooling = Field(
-        default="mean", description="From the vectors of all tokens, frames or places to one; `flatten` keeps every number."
-    )
+    pooling: Pooling | None = Field(default=None, description=POOLED)
     head: Head = Field(default_factory=LinearHead)
 
 
@@ -103,9 +105,7 @@ class FineTuning(Input):
         description="Epochs in which the head alone learns, before the first with the backbone (LP-FT, Kumar et al. 2022), at the rate of a "
         "head alone, 1e-3. A head with the solver `lbfgs` is solved first instead.",
     )
-    pooling: Pooling = Field(
-        default="mean", description="From the vectors of all tokens, frames or places to one; `flatten` keeps every number."
-    )
+    pooling: Pooling | None = Field(default=None, description=POOLED)
     head: Head = Field(
         default_factory=lambda: LinearHead(solver=None),
         description="With the solver `lbfgs` a linear head starts where solving on the pretrained features ends: LP-FT without steps.",
@@ -122,7 +122,7 @@ class Sparing(Input):
         examples=[["*.query", "*.value"]],
     )
     top_layers: int | None = Field(default=None, ge=1, le=1000, description="Only in so many upper layers; null: in all.", examples=[2])
-    pooling: Pooling = Field(default="mean", description="From one vector per token to one per text.")
+    pooling: Pooling | None = Field(default=None, description=POOLED)
     head: Head = Field(
         default_factory=lambda: LinearHead(solver=None),
         description="A linear head with the solver `lbfgs` starts where solving on the pretrained features ends.",
@@ -254,12 +254,20 @@ class JobSpec(Input):
     training: Training = Field(default_factory=Training)
     evaluation: Evaluation = Field(default_factory=Evaluation)
 
+    @property
+    def pooling(self) -> Pooling:
+        """The method's; where it is left open, what the tasks need."""
+        return self.method.pooling or ("none" if all(task.reads == "words" for task in self.tasks) else "mean")
+
     def resolved(self) -> JobSpec:
         """The same with every default that depends on another field written out."""
-        if self.training.learning_rate is not None:
-            return self
-        rate = LEARNING_RATES[self.method.type]
-        return self.model_copy(update={"training": self.training.model_copy(update={"learning_rate": rate})})
+        rate = self.training.learning_rate or LEARNING_RATES[self.method.type]
+        return self.model_copy(
+            update={
+                "method": self.method.model_copy(update={"pooling": self.pooling}),
+                "training": self.training.model_copy(update={"learning_rate": rate}),
+            }
+        )
 
 
 class Progress(View):

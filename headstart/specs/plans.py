@@ -9,7 +9,7 @@ from pydantic import Field
 
 from headstart.specs.fields import DType, View
 from headstart.specs.relationships import Relationship
-from headstart.specs.tasks import Problem
+from headstart.specs.tasks import Problem, Scheme
 
 INPUT = "input"
 """The boundary below the first layer: the whole backbone is the suffix."""
@@ -96,6 +96,7 @@ class TaskPlan(View):
     classes: list[str] = Field(
         description="In the order of scores and of the confusion matrix; none of a regression.", examples=[["neg", "pos"]]
     )
+    scheme: Scheme | None = Field(default=None, description="Of token classification: what the tags mean.")
     features: list[Extra] = Field(default=[], description="What the head reads beside what the backbone gives.")
     head_parameters: int = Field(examples=[770])
     labelled_rows: int = Field(examples=[2000])

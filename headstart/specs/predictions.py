@@ -5,7 +5,7 @@ from __future__ import annotations
 from binascii import a2b_base64, b2a_base64
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from headstart.specs.fields import ColumnName, Input, Name, View
 
@@ -44,11 +44,23 @@ class Bytes(Input):
         return content
 
 
+Word = Annotated[str, Field(max_length=MAX_TEXT)]
+
+
+def _within_bound(words: list[str]) -> list[str]:
+    if sum(map(len, words)) + len(words) > MAX_TEXT:
+        raise ValueError(f"together with a space between them they must have at most {MAX_TEXT:,} characters")
+    return words
+
+
 class NamedInput(Input):
-    """One input by the names of what the model reads: `text`, `text` and `text_pair`, `image`, or `audio`."""
+    """One input by the names of what the model reads: `text`, `text` and `text_pair`, `tokens`, `image`, or `audio`."""
 
     text: Text | None = Field(default=None, description="A text.", examples=["great film"])
     text_pair: Text | None = Field(default=None, description="A second text, for models that read pairs.", examples=["It was good."])
+    tokens: Annotated[list[Word], Field(min_length=1, max_length=MAX_TEXT), AfterValidator(_within_bound)] | None = Field(
+        default=None, description="A text's words, for models that say something of each.", examples=[["Bo", "lives", "here"]]
+    )
     image: Bytes | None = Field(default=None, description='An encoded image, as {"base64": "…"}.')
     audio: Bytes | None = Field(default=None, description='An encoded recording, as {"base64": "…"}.')
     features: dict[ColumnName, FeatureValue] | None = Field(
@@ -59,9 +71,9 @@ class NamedInput(Input):
     )
 
     @property
-    def given(self) -> dict[str, str | Bytes]:
+    def given(self) -> dict[str, str | list[str] | Bytes]:
         """What the backbone reads, by name."""
-        return {name: value for name, value in self if isinstance(value, str | Bytes)}
+        return {name: value for name, value in self if isinstance(value, str | list | Bytes)}
 
 
 class Parameters(Input):
@@ -98,7 +110,23 @@ class Value(View):
     value: float = Field(examples=[1.73])
 
 
-Output = Classification | MultiLabel | Value
+class Entity(View):
+    label: str = Field(examples=["PER"])
+    score: float = Field(description="Mean score of its words.", examples=[0.99])
+    start: int = Field(
+        description="Where it begins, counted in code points of the text, or of the tokens with one space between them.", examples=[0]
+    )
+    end: int = Field(description="Where it ends, exclusive.", examples=[2])
+    text: str = Field(examples=["Bo"])
+
+
+class Entities(View):
+    entities: list[Entity] = Field(
+        description="In the order of the text. With tags that mean no entities, such as parts of speech: one for each word that was read."
+    )
+
+
+Output = Classification | MultiLabel | Value | Entities
 
 
 class PredictionWarning(View):

@@ -77,7 +77,7 @@ class TaskReport(View):
     intervals: dict[str, Interval] = Field(
         default={},
         description="95 % intervals of the metrics: percentiles of 1,000 resamples of the rows (of the sentences, where tokens are "
-        "classified). They say what another test set of this size could have given, not what another training would.",
+        "classified), by the Bayesian bootstrap. They say what another test set of this size could have given, not what another training would.",
         examples=[{"accuracy": [0.85, 0.912]}],
     )
     baselines: dict[str, dict[str, float]] = Field(

@@ -10,6 +10,10 @@ from headstart.specs.backbones import Modality
 from headstart.specs.fields import ColumnName, Input, Name, Reference
 
 Problem = Literal["single-label", "multi-label", "regression"]
+Scheme = Literal["BIO", "IOBES", "none"]
+"""What tags mean: entities, whose words are tagged B-, I- (and E-, S-) or O; or each word by itself, as parts of speech."""
+Reads = Literal["example", "words"]
+"""What a head answers for: the whole example, or each word of a text."""
 
 
 class Inputs(Input):
@@ -30,6 +34,17 @@ class Inputs(Input):
 class TextInputs(Inputs):
     text: ColumnName = Field(description="The column that holds the text.", examples=["review"])
     text_pair: ColumnName | None = Field(default=None, description="The column of a second text, read with the first.")
+
+
+class TokenInputs(Inputs):
+    """Exactly one of the two."""
+
+    tokens: ColumnName | None = Field(
+        default=None, description="The column that holds lists of words; the target then holds lists of as many tags.", examples=["tokens"]
+    )
+    text: ColumnName | None = Field(
+        default=None, description="The column that holds the text; the target then holds labelled spans of characters.", examples=["text"]
+    )
 
 
 class ImageInputs(Inputs):
@@ -62,6 +77,8 @@ class _Answer(_Task):
         description="The column that holds the answer; or columns of 0 and 1, one for each label (multi-label).", examples=["label"]
     )
 
+    reads: ClassVar[Reads] = "example"
+
     @property
     def targets(self) -> list[str]:
         return [self.target] if isinstance(self.target, str) else self.target
@@ -91,4 +108,26 @@ class AudioClassification(_Answer):
     inputs: AudioInputs
 
 
-Task = Annotated[TextClassification | ImageClassification | AudioClassification, Field(discriminator="type")]
+class TokenClassification(_Task):
+    """What each word of a text is: a part of an entity, or a part of speech."""
+
+    modality: ClassVar[Modality] = "text"
+    reads: ClassVar[Reads] = "words"
+    type: Literal["token-classification"] = Field(description="What the head learns.")
+    inputs: TokenInputs
+    target: ColumnName = Field(
+        description="The column that holds a JSON list for each row: as many tags as there are words, or spans of the text, such as "
+        '`{"start": 0, "end": 2, "label": "PER"}`, in code points, the end exclusive.',
+        examples=["tags"],
+    )
+    scheme: Scheme | None = Field(
+        default=None,
+        description="What the tags mean; null: found from the tags, and BIO for spans. `none`: each word by itself, as parts of speech.",
+    )
+
+    @property
+    def targets(self) -> list[str]:
+        return [self.target]
+
+
+Task = Annotated[TextClassification | TokenClassification | ImageClassification | AudioClassification, Field(discriminator="type")]

@@ -176,6 +176,26 @@ def test_adapt_finds_the_one_column_of_images_or_recordings(client: Headstart, s
     assert [seen.json["tasks"][0]["inputs"] for seen in service.seen] == [{"image": "photo"}, {"text": "text"}, {"audio": "clip"}]
 
 
+@pytest.mark.parametrize(
+    ("columns", "named", "inputs"),
+    [
+        ({"words": "tokens", "tags": "tags"}, {}, {"tokens": "words"}),
+        ({"text": "text", "tags": "tags"}, {}, {"text": "text"}),
+        ({"review": "text", "tags": "tags"}, {"text": "review"}, {"text": "review"}),
+        ({"words": "tokens", "photo": "image", "tags": "tags"}, {}, {"tokens": "words"}),
+    ],
+    ids=str,
+)
+def test_adapt_to_tags_classifies_tokens(client: Headstart, service: Service, columns: Any, named: Any, inputs: Any):
+    client.adapt(with_columns(**columns), target="tags", backbone="some", **named)
+    client.adapt("reviews", target="tags", backbone="some", tokens="words")
+    tasks = [seen.json["tasks"][0] for seen in service.seen]
+    assert [(task["type"], task["inputs"]) for task in tasks] == [
+        ("token-classification", inputs),
+        ("token-classification", {"tokens": "words"}),
+    ]
+
+
 def test_adapt_looks_at_the_dataset_only_when_no_column_is_named(client: Headstart, service: Service):
     service.datasets = [dataset()]
     client.adapt("reviews", backbone="minilm-l6")

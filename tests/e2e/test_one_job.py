@@ -15,6 +15,7 @@ import pytest
 
 from headstart.client import Headstart
 from headstart.demos import dataset_file, default_assets_root
+from headstart.specs.verdict import verdict
 from tests.answers import chosen
 from tests.e2e.conftest import cut
 from tests.e2e.service import Service
@@ -34,6 +35,14 @@ def test_adapted_tweets_beat_the_majority_class_by_ten_points(client: Headstart,
     report = job.report().tasks["label"]
     assert report.rows >= 800
     assert report.metrics["accuracy"] > report.baselines["majority"]["accuracy"] + 0.10
+    ends = report.intervals["accuracy"]
+    assert ends[1] - 0.08 < ends[0] < report.metrics["accuracy"] < ends[1]
+    assert set(report.baselines) == {"majority", "tfidf"}
+    assert report.calibration is not None
+    assert report.calibration.temperature is not None
+    page = job.report_page()
+    assert page.startswith("<!doctype html>")
+    assert verdict(report) in page
     answers = client.model("tweets-full").predict(["I love this phone, best day ever!", "Worst service I have ever had, never again."]).data
     assert [chosen(answer.outputs["label"]).label for answer in answers] == ["positive", "negative"]
 

@@ -26,7 +26,7 @@ ROWS = [HIDDEN[row, : int(MASK[row].sum())] for row in range(3)]
 
 
 def test_every_pooling_of_a_spec_is_in_the_table():
-    assert {*POOLINGS, "pooler", "flatten"} == set(get_args(Pooling))
+    assert {*POOLINGS, "pooler", "flatten", "none"} == set(get_args(Pooling))
 
 
 @pytest.mark.parametrize(

@@ -16,29 +16,52 @@ from torch.nn import functional
 from headstart.engine.artifacts import load_artifact
 from headstart.engine.evaluation.reports import Trial
 from headstart.engine.evaluation.scoring import PLAIN, Scoring
+from headstart.engine.inputs.words import sentence_of_words
 from headstart.engine.predictor import Predictor
 from headstart.engine.run import run_job
 from headstart.engine.tables import DatasetTable
 from headstart.engine.tasks import TASKS
+from headstart.engine.tasks.tagged import OfWords, Words
 from headstart.planning.plan import make_plan
 from headstart.specs.jobs import JobSpec, Training
-from headstart.specs.predictions import MultiLabel, Output, Value
+from headstart.specs.predictions import Classification, MultiLabel, Output, Value
 from headstart.specs.reports import TaskReport
 from headstart.specs.tasks import TextClassification
 from tests.answers import as_kind, chosen
 from tests.engine.conftest import CREATED_AT, Listener, World, reviews
 
 CLASSES = ["neg", "neutral", "pos"]
+TAGS = ["O", "B-PER", "I-PER"]
+SENTENCES = [["Bo", "lives", "here"], ["a"], ["a", "b"], ["a"], ["Bo", "Ek"]]
+WORDS = ["BIO", "IOBES", "none"]
+"""Kinds that answer for words."""
 CELLS: dict[str, list[str | None]] = {
+    **{kind: ['["B-PER", "O", "O"]', "[]", None, '["other"]', '["B-PER", "I-PER"]'] for kind in WORDS},
     "single-label": ["pos", " neg ", None, "other", "neutral"],
     "multi-label": ['["pos", "neg"]', "neg|other", None, "", "neutral | pos"],
     "regression": ["1.5", " -2 ", None, "nan", "ten"],
 }
-LABELLED = {"single-label": [1, 1, 0, 0, 1], "multi-label": [1, 1, 0, 1, 1], "regression": [1, 1, 0, 0, 0]}
+LABELLED = {
+    **{kind: [1, 0, 0, 0, 1] for kind in WORDS},
+    "single-label": [1, 1, 0, 0, 1],
+    "multi-label": [1, 1, 0, 1, 1],
+    "regression": [1, 1, 0, 0, 0],
+}
 
 
-def logits_of(kind: str, rows: int) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(rows, 1 if kind == "regression" else 3))
+def columns_of(kind: str, cells: list[str | None]) -> list[list[Any]]:
+    """What a kind encodes: where words are answered for, the sentences too."""
+    return [[sentence_of_words(words) for words in SENTENCES[: len(cells)]], cells] if kind in WORDS else [cells]
+
+
+def classes_of(kind: str) -> list[str]:
+    return TAGS if kind in WORDS else [] if kind == "regression" else CLASSES
+
+
+def given_to(kind: str) -> Any:
+    """What a kind decodes, of some rows."""
+    logits = np.random.default_rng(0).normal(size=(9, 1 if kind == "regression" else 3))
+    return OfWords(logits, Words.of([sentence_of_words(words) for words in SENTENCES])) if kind in WORDS else logits
 
 
 def test_labels_become_class_numbers_and_missing_ones_minus_one():
@@ -61,14 +84,14 @@ def test_lists_of_labels_and_columns_of_switches_become_switches():
 @pytest.mark.parametrize("kind", list(TASKS))
 def test_rows_without_an_answer_are_told(kind):
     task = TASKS[kind]
-    targets = task.encode([CELLS[kind]], CLASSES)
+    targets = task.encode(columns_of(kind, CELLS[kind]), classes_of(kind))
     assert task.labelled(targets).tolist() == [bool(each) for each in LABELLED[kind]]
     assert len(task.strata(targets)) == len(targets)
 
 
 @pytest.mark.parametrize("kind", list(TASKS))
 def test_answers_are_what_the_contract_says(kind):
-    for answer in TASKS[kind].decode(logits_of(kind, 4), CLASSES, None, PLAIN):
+    for answer in TASKS[kind].decode(given_to(kind), classes_of(kind), None, PLAIN):
         assert TypeAdapter(Output).validate_python(answer.model_dump()) == answer
 
 
@@ -100,35 +123,38 @@ def test_temperature_and_thresholds_of_a_task_decide_its_answers():
 @pytest.mark.parametrize("kind", ["single-label", "multi-label"])
 def test_top_k_cuts_scores(kind, top_k, count):
     answer = TASKS[kind].decode(np.zeros((1, 3)), CLASSES, top_k, PLAIN)[0]
-    assert not isinstance(answer, Value)
+    assert isinstance(answer, Classification | MultiLabel)
     assert len(answer.scores) == count
 
 
 ANSWERS: dict[str, list[str | None]] = {
+    **{kind: ['["B-PER", "O", "O"]', '["O"]', '["O", "O"]', '["B-PER"]'] for kind in WORDS},
     "single-label": ["neg", "pos", "pos", "neutral"],
     "multi-label": ["neg", "pos|neutral", "pos", "neutral"],
     "regression": ["1", "2", "5", "9"],
 }
 
 
-def right(kind: str, targets: np.ndarray) -> np.ndarray:
+def right(kind: str, targets: Any) -> np.ndarray:
     """Logits that say what the targets say."""
-    if kind == "single-label":
-        return np.asarray(9.0 * np.eye(3)[targets], np.float64)
+    if kind == "single-label" or kind in WORDS:
+        return np.asarray(9.0 * np.eye(3)[targets.numbers if kind in WORDS else targets], np.float64)
     return np.asarray(9.0 * (2 * targets - 1) if kind == "multi-label" else targets[:, None], np.float64)
 
 
 @pytest.mark.parametrize("kind", list(TASKS))
 def test_report_is_the_contracts_and_the_right_answer_beats_the_trivial_one(kind):
-    task = TASKS[kind]
-    targets = task.encode([ANSWERS[kind]], CLASSES)
+    task, classes = TASKS[kind], classes_of(kind)
+    targets = task.encode(columns_of(kind, ANSWERS[kind]), classes)
     trial = Trial("test", np.arange(1, 5), task.guesses(targets, targets))
-    report = task.evaluate(right(kind, targets), targets, [] if kind == "regression" else CLASSES, trial, PLAIN)
+    report = task.evaluate(right(kind, targets), targets, classes, trial, PLAIN)
     assert isinstance(report, TaskReport)
-    name = {"single-label": "accuracy", "multi-label": "micro_f1", "regression": "r2"}[kind]
+    names = {"single-label": "accuracy", "multi-label": "micro_f1", "regression": "r2", "none": "token_accuracy"}
+    name = names.get(kind, "f1")
     assert report.metrics[name] == 1.0
     assert next(iter(report.baselines.values()))[name] < 1.0
-    assert task.objective(Training(), CLASSES, targets).judge(np.full((4, 1 if kind == "regression" else 3), 0.0), targets) > 0
+    answers = targets.numbers if kind in WORDS else targets
+    assert task.objective(Training(), classes, targets).judge(np.zeros((len(answers), 1 if kind == "regression" else 3)), answers) > 0
 
 
 class Counting(TextClassification):

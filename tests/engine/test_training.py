@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.engine import training
+from headstart.engine import embedding, training
 from headstart.engine.artifacts import DELTA_FILE, load_artifact
 from headstart.engine.backbones.loading import Backbone
 from headstart.engine.heads import HEADS, stepped
@@ -64,14 +64,19 @@ class Told:
         self.lines.append(message)
 
 
-def clusters(rows: int = 200, width: int = 8) -> tuple[PooledSource, np.ndarray]:
-    chance = np.random.default_rng(0)
-    targets = np.arange(rows) % 2
-    return PooledSource((chance.normal(size=(rows, width)) + 2 * targets[:, None]).astype(np.float32)), targets
+WIDTH = 8
+
+
+def points(rows: int = 200, width: int = WIDTH) -> np.ndarray:
+    return (np.random.default_rng(0).normal(size=(rows, width)) + 2 * (np.arange(rows) % 2)[:, None]).astype(np.float32)
+
+
+def clusters(rows: int = 200, width: int = WIDTH) -> tuple[PooledSource, np.ndarray]:
+    return PooledSource(points(rows, width)), np.arange(rows) % 2
 
 
 def fit(source: Any, targets: np.ndarray, told: Told, **options: Any) -> training.Trained:
-    head = stepped.initial(source.values.shape[1], [], 2, torch.Generator().manual_seed(0))
+    head = stepped.initial(WIDTH, [], 2, torch.Generator().manual_seed(0))
     rows = np.arange(len(targets))
     recipe = Recipe(Rates(options.pop("learning_rate", 0.05)), dropout=0.0, batch_tokens=4096)
     learner = Learner(head, targets, targets >= 0, Softmax())
@@ -258,13 +263,13 @@ def test_steps_of_an_epoch_do_not_look_at_all_rows():
         def lengths(self) -> np.ndarray:
             nonlocal asked
             asked += 1
-            return np.ones(len(self.values), np.int64)
+            return np.ones(200, np.int64)
 
-    source, targets = clusters()
+    _, targets = clusters()
     counts = []
     for size in (100, 2):
         asked = 0
-        fit(Counted(source.values), targets, Told(), epochs=1, batch_size=size)
+        fit(Counted(points()), targets, Told(), epochs=1, batch_size=size)
         counts.append(asked)
     assert counts[0] == counts[1]
 
@@ -272,8 +277,8 @@ def test_steps_of_an_epoch_do_not_look_at_all_rows():
 def test_vectors_of_rows_are_in_the_order_of_the_rows_and_as_wide_when_there_is_none():
     source, _ = clusters()
     rows = np.random.default_rng(0).permutation(200)[:70]
-    assert (training.embed_all(source, rows, 16) == source.values[rows]).all()
-    assert training.embed_all(source, rows[:0], 16).shape == (0, source.values[rows].shape[1])
+    assert (embedding.embed_all(source, rows, 16)["example"] == points()[rows]).all()
+    assert embedding.embed_all(source, rows[:0], 16)["example"].shape == (0, WIDTH)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
@@ -298,8 +303,8 @@ def test_best_epoch_is_kept_and_patience_stops():
 
 
 def test_loss_that_is_not_finite_in_the_first_epoch_is_diverged_in_words():
-    source, targets = clusters()
-    values = source.values[np.arange(len(source.values))]
+    _, targets = clusters()
+    values = points()
     values[0] = np.inf
     source = PooledSource(values)
     with pytest.raises(EngineFault) as fault:
@@ -309,17 +314,17 @@ def test_loss_that_is_not_finite_in_the_first_epoch_is_diverged_in_words():
 
 
 def test_divergence_later_keeps_the_last_good_state():
-    source, targets = clusters()
+    _, targets = clusters()
 
     class Breaks(PooledSource):
         calls = 0
 
         def embed(self, rows):
             Breaks.calls += 1
-            return super().embed(rows) * (float("nan") if Breaks.calls > 30 else 1.0)
+            return {read: vectors * (float("nan") if Breaks.calls > 30 else 1.0) for read, vectors in super().embed(rows).items()}
 
     told = Told()
-    trained = fit(Breaks(source.values), targets, told, epochs=50)
+    trained = fit(Breaks(points()), targets, told, epochs=50)
     assert told.warnings == ["diverged"]
     assert trained.validation_loss is not None
     assert all(np.isfinite(value).all() for value in trained.heads[0].values())
@@ -335,14 +340,14 @@ def test_memory_that_runs_out_halves_the_parts_and_keeps_the_effective_batch():
             return super().embed(rows)
 
     told, plain = Told(), Told()
-    small, whole = fit(Small(source.values), targets, told, epochs=2), fit(source, targets, plain, epochs=2)
+    small, whole = fit(Small(points()), targets, told, epochs=2), fit(source, targets, plain, epochs=2)
     assert told.warnings == ["out_of_memory", "out_of_memory"]
     for name, value in small.heads[0].items():
         assert np.allclose(value, whole.heads[0][name], atol=1e-5)
 
 
 def test_one_row_that_does_not_fit_is_out_of_memory():
-    source, targets = clusters()
+    _, targets = clusters()
 
     class Nothing(PooledSource):
         def embed(self, rows):
@@ -351,7 +356,7 @@ def test_one_row_that_does_not_fit_is_out_of_memory():
             return super().embed(rows)
 
     with pytest.raises(EngineFault) as fault:
-        fit(Nothing(source.values), targets, Told(), epochs=1)
+        fit(Nothing(points()), targets, Told(), epochs=1)
     assert fault.value.code == "out_of_memory"
 
 

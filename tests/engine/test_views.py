@@ -160,7 +160,7 @@ def test_recomputed_features_change_by_epoch_for_training_rows_and_for_no_others
 
 def test_a_boundary_that_is_recomputed_sees_other_pixels_in_another_epoch(backbones):
     backbone, views = backbones("vit"), Views(rows=3, train=np.array([2, 0]), count=2)
-    prefix = Prefix(backbone.module, [backbone.anatomy.layers[1]], None, "float32")
+    prefix = Prefix(backbone.module, [backbone.anatomy.layers[1]], "none", "float32")
     feeder = RecomputingFeeder(prefix, backbone.preprocessor.encode(looks(backbone, views), None))
     first, second = (feeder(views.of_epoch(epoch))[0] for epoch in (1, 2))
     assert not torch.allclose(first, second, atol=1e-4)

@@ -27,6 +27,7 @@ def test_the_plan_of_plain_feature_extraction(plan):
             "dataset": "reviews",
             "problem": "single-label",
             "classes": ["neg", "pos"],
+            "scheme": None,
             "features": [],
             "head_parameters": 770,
             "labelled_rows": 2000,

@@ -25,7 +25,7 @@ _HELD = 2_000_000
 
 
 def measure(scores: Floats, decided: Flags, targets: Flags) -> Measure:
-    """Micro-, macro- and samples-F1, subset accuracy, Hamming loss and mean average precision as functions of how often rows count.
+    """Micro-, macro- and samples-F1, subset accuracy, Hamming loss and mean average precision as functions of how much rows count.
 
     Macro-F1 is over the classes that occur, true or predicted; mean average precision over those that truly do. A row without labels
     that gets none has a samples-F1 of 1.
@@ -70,7 +70,7 @@ def per_class(decided: Flags, targets: Flags, classes: Sequence[str]) -> list[Cl
 
 
 class _Ranked:
-    """Average precision of each class for rows that count more than once: Σ precision × rise of recall, over the distinct scores.
+    """Average precision of each class for rows that count differently: Σ precision × rise of recall, over the distinct scores.
 
     Equal scores are one step, as no threshold parts them. Recall rises only at steps with a positive: ranks are summed up between these, which
     a product of sparse matrices does for many resamples at once.

@@ -17,7 +17,7 @@ _FLAT = 1e-12
 
 
 def measure(predicted: Floats, targets: Floats) -> Measure:
-    """Mean absolute and root mean square error, R², Pearson's and Spearman's correlation as functions of how often rows count.
+    """Mean absolute and root mean square error, R², Pearson's and Spearman's correlation as functions of how much rows count.
 
     R² is not defined where the targets are all equal, a correlation where targets or predictions are.
 
@@ -48,7 +48,7 @@ def measure(predicted: Floats, targets: Floats) -> Measure:
 
 
 class _Ranks:
-    """Ranks of values that count more than once; equal values share the mean of their ranks."""
+    """Ranks of values that count differently; equal values share the mean of their ranks."""
 
     def __init__(self, values: Floats) -> None:
         distinct, self._group = np.unique(values, return_inverse=True)

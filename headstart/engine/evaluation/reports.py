@@ -170,8 +170,9 @@ def _beside(baseline: Baseline) -> str:
 def _gains(model: str, baseline: str, point: Mapping[str, Mapping[str, float]], drawn: Mapping[str, Measured]) -> dict[str, Gain]:
     made = {}
     for metric in point[baseline].keys() & point[model].keys():
+        value = point[model][metric] - point[baseline][metric]
         if metric in drawn[model] and (ends := interval(drawn[model][metric] - drawn[baseline][metric])) is not None:
-            made[metric] = Gain(value=point[model][metric] - point[baseline][metric], low=ends[0], high=ends[1])
+            made[metric] = Gain(value=value, low=ends[0], high=ends[1])
     return {metric: made[metric] for metric in point[model] if metric in made}
 
 

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 def measure(logits: Floats, targets: Counts) -> Measure:
-    """Accuracy, macro-F1 and log-loss as functions of how often rows count.
+    """Accuracy, macro-F1 and log-loss as functions of how much rows count.
 
     Macro-F1 is over the classes that occur, true or predicted: of one that does neither there is nothing to say.
 

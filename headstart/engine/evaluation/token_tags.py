@@ -23,7 +23,7 @@ Sentences = Sequence[Counts]
 
 
 def measure(predicted: Sentences, targets: Sentences, tags: Sequence[str]) -> Measure:
-    """Precision, recall and F1 of entities, and the share of right tokens, as functions of how often sentences count.
+    """Precision, recall and F1 of entities, and the share of right tokens, as functions of how much sentences count.
 
     Tags that name no entities, such as parts of speech, have macro-F1 over tags instead. A token whose target is −1 has no tag: it is
     no token, and ends the entity before it.

@@ -1,6 +1,6 @@
 """From raw examples of a modality to batches of a backbone: one preprocessor for each modality, all used alike.
 
-Axes: B batch, T tokens. An example's length is counted in units by which a batch is filled: each modality's file says what its unit is.
+Axes: B batch, T tokens, W words. An example's length is counted in units by which a batch is filled: each modality's file says what its unit is.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ class Batch:
     Attributes:
         tensors: by the module's keywords; each begins with B.
         mask: int64 [B, T], 1 where a token is; None where every row has one size.
+        words: int64 [W, 2], of the words of all rows in order: which row of the batch, and which token there begins it, −1 for none. None: no
+            words are told apart.
     """
 
     tensors: dict[str, Tensor]
     mask: Tensor | None
+    words: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -36,7 +39,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         tensors = {name: tensor.to(device) for name, tensor in self.tensors.items()}
-        return Batch(tensors, None if self.mask is None else self.mask.to(device))
+        return Batch(tensors, *(None if each is None else each.to(device) for each in (self.mask, self.words)))
 
 
 class Encoded(Protocol):

@@ -1,6 +1,6 @@
-"""Texts as token ids. An example is a text, or a pair of texts; its length is its tokens.
+"""Texts as token ids. An example is a text, a pair of texts, or a text whose words are told apart; its length is its tokens.
 
-Axes: B batch, T tokens.
+Axes: B batch, N texts, T tokens, W words.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from headstart.engine.inputs import Batch
+from headstart.engine.inputs.words import Sentence, first_tokens
 from headstart.errors import EngineFault
 from headstart.specs.backbones import Modality, TextInput
 
@@ -30,7 +31,7 @@ CHUNK = 4096
 
 _BACKENDS: WeakKeyDictionary[PreTrainedTokenizerFast, dict[int, Tokenizer]] = WeakKeyDictionary()
 
-Text = str | tuple[str, str]
+Text = str | tuple[str, str] | Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class EncodedTexts:
         padding: the id that padding has; some models tell positions from it.
         segments: which of two texts each token is from; None where the network is not told.
         lengths: tokens of each text, [N].
+        beginnings: of each text the token that begins each word, [W], −1 for none; None where no words are told apart.
     """
 
     padding: int
@@ -48,19 +50,28 @@ class EncodedTexts:
     segments: list[NDArray[np.int8]] | None
     lengths: NDArray[np.int64]
     cut: list[bool]
+    beginnings: list[NDArray[np.int32]] | None = None
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         mask = self._mask(rows)
         tensors = {"input_ids": _padded([self.ids[row] for row in rows], self.padding, mask), "attention_mask": mask}
         if self.segments is not None:
             tensors["token_type_ids"] = _padded([self.segments[row] for row in rows], 0, mask)
-        return Batch(tensors, mask)
+        return Batch(tensors, mask, self._words(rows))
 
     def skeleton(self, rows: NDArray[np.int64]) -> Batch:
         mask = self._mask(rows)
         nothing = torch.zeros_like(mask)
         tensors = {"input_ids": nothing, "attention_mask": mask}
-        return Batch(tensors if self.segments is None else {**tensors, "token_type_ids": nothing}, mask)
+        return Batch(tensors if self.segments is None else {**tensors, "token_type_ids": nothing}, mask, self._words(rows))
+
+    def _words(self, rows: NDArray[np.int64]) -> Tensor | None:
+        """int64 [W, 2]."""
+        if self.beginnings is None:
+            return None
+        tokens = [self.beginnings[row] for row in rows]
+        row_of_each = np.repeat(np.arange(len(rows)), [len(each) for each in tokens])
+        return torch.from_numpy(np.stack([row_of_each, np.concatenate(tokens)], axis=1).astype(np.int64))
 
     def _mask(self, rows: NDArray[np.int64]) -> Tensor:
         """int64 [B, T], padding on the right."""
@@ -100,20 +111,23 @@ class TextPreprocessor:
         A text without any token (only spaces, for tokenizers that add none of their own) becomes one padding token, so that it has an answer.
         """
         backend = self._backend(self._limit(limit))
-        ids, segments, cut = list[NDArray[np.int32]](), list[NDArray[np.int8]](), list[bool]()
-        try:
-            for start in range(0, len(examples), CHUNK):
-                for row in backend.encode_batch_fast(list(examples[start : start + CHUNK])):
-                    ids.append(np.array(row.ids or [self._padding], np.int32))
-                    cut.append(bool(row.overflowing))
-                    if self._spec.segments:
-                        segments.append(np.array(row.type_ids or [0], np.int8))
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as fault:  # a panic below Python is no `Exception`; it must not end the thread or the process
-            raise EngineFault("bad_data", "The backbone's tokenizer failed on one of the texts.", "Leave out unusual texts.") from fault
+        ids, segments, cut, beginnings = list[NDArray[np.int32]](), list[NDArray[np.int8]](), list[bool](), list[NDArray[np.int32]]()
+        for start in range(0, len(examples), CHUNK):
+            chunk = examples[start : start + CHUNK]
+            sentences = [each for each in chunk if isinstance(each, Sentence)]
+            encoded = _encoded(backend, chunk, places=bool(sentences))
+            for row in encoded:
+                ids.append(np.array(row.ids or [self._padding], np.int32))
+                cut.append(bool(row.overflowing))
+                if self._spec.segments:
+                    segments.append(np.array(row.type_ids or [0], np.int8))
+            if sentences:
+                beginnings += [
+                    first_tokens(each.places, np.array(row.offsets, np.int32).reshape(-1, 2))
+                    for each, row in zip(sentences, encoded, strict=True)
+                ]
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
-        return EncodedTexts(self._padding, ids, segments if self._spec.segments else None, lengths, cut)
+        return EncodedTexts(self._padding, ids, segments if self._spec.segments else None, lengths, cut, beginnings or None)
 
     def sample(self, length: int, rows: int, seed: int) -> Batch:
         """Ids from the upper half of the vocabulary, where no padding token lies (its positions would be skipped)."""
@@ -135,6 +149,22 @@ class TextPreprocessor:
             copy.enable_truncation(max_tokens, strategy="longest_first", direction=self._tokenizer.truncation_side)
             backends[max_tokens] = copy
         return backends[max_tokens]
+
+
+def _encoded(backend: Tokenizer, texts: Sequence[Text], *, places: bool) -> list[Encoding]:
+    """What the tokenizer makes of some texts; `places`: where in the text each token lies, too.
+
+    Raises:
+        EngineFault: `bad_data`.
+    """
+    plain = [each.text if isinstance(each, Sentence) else each for each in texts]
+    try:
+        encoded: list[Encoding] = backend.encode_batch(plain) if places else backend.encode_batch_fast(plain)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as fault:  # a panic below Python is no `Exception`; it must not end the thread or the process
+        raise EngineFault("bad_data", "The backbone's tokenizer failed on one of the texts.", "Leave out unusual texts.") from fault
+    return encoded
 
 
 def _padded(rows: Sequence[NDArray[np.int32] | NDArray[np.int8]], padding: int, mask: Tensor) -> Tensor:

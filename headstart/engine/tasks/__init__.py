@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from headstart.engine.tasks import multi_label, regression, single_label
+from headstart.engine.tasks import multi_label, regression, single_label, token_classification
 from headstart.engine.tasks.kinds import Cells, Targets, TaskKind
 
 __all__ = ["TASKS", "Cells", "Targets", "TaskKind", "kind_of"]
 
-TASKS: dict[str, TaskKind] = {"single-label": single_label.KIND, "multi-label": multi_label.KIND, "regression": regression.KIND}
-"""A task's `type`, where it has an answer of its own, or its `problem` → the task."""
+TASKS: dict[str, TaskKind] = {
+    "single-label": single_label.KIND,
+    "multi-label": multi_label.KIND,
+    "regression": regression.KIND,
+    "BIO": token_classification.OF_ENTITIES,
+    "IOBES": token_classification.OF_ENTITIES,
+    "none": token_classification.OF_WORDS,
+}
+"""A task's `type`, where it has an answer of its own, or the scheme of its tags, where words have some, or else its `problem` → the task."""
 
 
-def kind_of(type_: str, problem: str) -> TaskKind:
+def kind_of(type_: str, problem: str, scheme: str | None) -> TaskKind:
     """What the engine does for a task."""
-    return TASKS.get(type_) or TASKS[problem]
+    return TASKS.get(type_) or TASKS[scheme or problem]

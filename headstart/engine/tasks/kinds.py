@@ -21,14 +21,14 @@ from headstart.specs.predictions import Output
 from headstart.specs.reports import TaskReport
 
 Targets = NDArray[Any]
-"""What is to be learnt of each row, [N] or [N, C], as its kind encodes it."""
-Cells = Sequence[Sequence[str | None]]
-"""Of each target column, the cells of all rows."""
+"""What is to be learnt of each row, [N] or [N, C], where the whole example is answered for."""
+Cells = Sequence[Sequence[Any]]
+"""Of each target column, the cells of all rows, None where missing; before them, where words are answered for, the sentences of all rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskKind:
-    """What the engine needs of a task.
+    """What the engine needs of a task. Targets are an array [N, …], or `Tagged` where words are answered for: then K numbers are given for each word.
 
     Attributes:
         encode: (cells, classes) → targets of all rows.
@@ -39,15 +39,16 @@ class TaskKind:
         problem: by which a linear model of the raw inputs is fitted, to compare with; None: it would be no comparison.
         scoring: (logits [N, K], targets [N, …]) of labelled validation rows → how logits become answers.
         evaluate: (logits [N, K], targets [N, …], classes, trial, scoring) → its part of the report.
-        decode: (logits [N, K], classes, how many scores or None, scoring) → one answer for each row.
+        decode: (logits [N, K], classes, how many scores or None, scoring) → one answer for each row; where words are answered for, the first is
+            `OfWords`.
     """
 
-    encode: Callable[[Cells, Sequence[str]], Targets]
-    labelled: Callable[[Targets], NDArray[np.bool_]]
-    strata: Callable[[Targets], Targets]
-    objective: Callable[[Training, Sequence[str], Targets], Objective]
-    guesses: Callable[[Targets, Targets], list[Baseline]]
+    encode: Callable[[Cells, Sequence[str]], Any]
+    labelled: Callable[[Any], NDArray[np.bool_]]
+    strata: Callable[[Any], Targets]
+    objective: Callable[[Training, Sequence[str], Any], Objective]
+    guesses: Callable[[Any, Any], list[Baseline]]
     problem: Problem | None
-    scoring: Callable[[NDArray[np.float64], Targets], Scoring]
-    evaluate: Callable[[NDArray[np.float64], Targets, Sequence[str], Trial, Scoring], TaskReport]
-    decode: Callable[[NDArray[np.float64], Sequence[str], int | None, Scoring], Sequence[Output]]
+    scoring: Callable[[NDArray[np.float64], Any], Scoring]
+    evaluate: Callable[[NDArray[np.float64], Any, Sequence[str], Trial, Scoring], TaskReport]
+    decode: Callable[[Any, Sequence[str], int | None, Scoring], Sequence[Output]]

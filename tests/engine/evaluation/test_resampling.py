@@ -38,11 +38,12 @@ def test_intervals_of_a_difference_are_narrower_than_those_of_its_parts_say():
     other = logits.copy()
     other[:12] = np.eye(3)[(targets[:12] + 1) % 3] * 3.0
     drawn = resampled({"one": single_label.measure(logits, targets), "other": single_label.measure(other, targets)}, 400, seed=0)
-    low, high = interval(drawn["one"]["accuracy"] - drawn["other"]["accuracy"])  # type: ignore[misc]
+    between = interval(drawn["one"]["accuracy"] - drawn["other"]["accuracy"])
     one = interval(drawn["one"]["accuracy"])
     assert one is not None
-    assert 0 < low < high
-    assert high - low < (one[1] - one[0]) / 2
+    assert between is not None
+    assert 0 < between[0] < between[1]
+    assert between[1] - between[0] < (one[1] - one[0]) / 2
 
 
 def test_the_same_seed_gives_the_same_intervals():
@@ -66,6 +67,17 @@ def test_a_metric_that_few_resamples_define_has_no_interval():
     drawn = resampled({"": measure}, 40, seed=0, resamples=50)[""]
     assert "pearson" not in values(measure, 40)
     assert interval(drawn["pearson"]) is None
+
+
+def test_the_mean_over_rare_classes_lies_in_the_middle_of_its_interval():
+    """Rare classes that are always missed would be absent from many resamples of whole rows, and the intervals lie above the value itself."""
+    targets = np.concatenate([np.repeat(np.arange(3), 60), np.arange(3, 13)])
+    logits = np.eye(13)[np.where(targets < 3, targets, 0)] * 3.0
+    measure = single_label.measure(logits, targets)
+    drawn, point = resampled({"": measure}, len(targets), seed=0)[""], values(measure, len(targets))
+    low, high = intervals(drawn, point, len(targets))["macro_f1"]
+    assert low < point["macro_f1"] < high
+    assert 0.3 < (drawn["macro_f1"] > point["macro_f1"]).mean() < 0.7
 
 
 def test_ten_thousand_rows_of_77_classes_cost_about_a_second():

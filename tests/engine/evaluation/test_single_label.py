@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from headstart.engine.evaluation import classification_report
+from headstart.engine.evaluation.baselines import trivial_baseline
+from headstart.engine.evaluation.reports import Trial, single_label_report
+from headstart.engine.evaluation.scoring import PLAIN
+from headstart.specs.reports import TaskReport
+
+
+def report_on(logits: np.ndarray, targets: np.ndarray, classes: list[str], train: np.ndarray) -> TaskReport:
+    trial = Trial("test", np.arange(1, len(targets) + 1), [trivial_baseline("single-label", train, len(targets))], resamples=0)
+    return single_label_report(logits, targets, classes, trial, PLAIN)
 
 
 @given(st.integers(0, 10_000), st.integers(2, 6), st.integers(1, 80))
@@ -17,7 +25,7 @@ def test_report_equals_scikit_learn(seed, classes, rows):
     targets = chance.integers(0, classes, rows)
     logits = chance.normal(size=(rows, classes)) * 3
     train = chance.integers(0, classes, 50)
-    report = classification_report(logits, targets, [f"c{number}" for number in range(classes)], train, "test")
+    report = report_on(logits, targets, [f"c{number}" for number in range(classes)], train)
     predicted, labels = logits.argmax(axis=1), list(range(classes))
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert report.metrics == pytest.approx(
@@ -37,11 +45,11 @@ def test_report_equals_scikit_learn(seed, classes, rows):
 
 def test_majority_is_the_commonest_class_of_the_training_rows():
     targets, train = np.array([0, 0, 0, 1]), np.array([1, 1, 0])
-    report = classification_report(np.eye(2)[targets], targets, ["neg", "pos"], train, "test")
+    report = report_on(np.eye(2)[targets], targets, ["neg", "pos"], train)
     assert report.baselines["majority"]["accuracy"] == 0.25
     assert report.metrics["accuracy"] == 1.0
 
 
 def test_sure_and_wrong_still_gives_finite_numbers():
-    report = classification_report(np.array([[1e4, -1e4]]), np.array([1]), ["a", "b"], np.array([0]), "test")
+    report = report_on(np.array([[1e4, -1e4]]), np.array([1]), ["a", "b"], np.array([0]))
     assert np.isfinite(report.metrics["log_loss"])

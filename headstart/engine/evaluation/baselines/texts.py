@@ -9,7 +9,9 @@ import numpy as np
 from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-Text = str | tuple[str, str]
+from headstart.engine.inputs.words import Sentence
+
+Text = str | tuple[str, str] | Sentence
 
 MOST_CHARS = 2_000
 """Of a text; what follows adds time and hardly ever an answer."""
@@ -42,5 +44,7 @@ def _terms(train: Sequence[str], tested: Sequence[str], kind: dict[str, Any]) ->
 
 
 def _plain(text: Text) -> str:
+    if isinstance(text, Sentence):
+        return text.text[:MOST_CHARS]
     whole = text if isinstance(text, str) else "\n".join(text)
     return whole[:MOST_CHARS]
