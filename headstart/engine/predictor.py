@@ -109,14 +109,10 @@ class Predictor:
                 file that cannot be read.
             EngineFault: `bad_data`, when the tokenizer fails; `out_of_memory`; `diverged`.
         """
-        entries = self.select(tasks)
-        readings, extras = _readings(entries), self._extras(inputs)
-        as_words = self._readout is not None
-        _check_inputs(inputs, readings, as_words=as_words)
+        entries, extras = self.select(tasks), self._extras(inputs)
         answered: list[list[PredictedRow]] = []
         tokens = 0
-        for names, reading in readings.items():  # f runs once for all tasks that read the same
-            examples = _examples(inputs, names, as_words=as_words)
+        for examples, reading in self._read_by(entries, inputs):
             try:
                 embedded = self.embed(examples, extras)
             except EngineFault as fault:
@@ -126,6 +122,14 @@ class Predictor:
             tokens += int(embedded.units.sum()) if self._preprocessor.modality == "text" else 0
             answered.append(self.answer(embedded, reading, top_k))
         return answered[0] if len(answered) == 1 else _together(answered, entries), tokens
+
+    def _read_by(self, tasks: Sequence[TaskEntry], inputs: Sequence[Given]) -> list[tuple[Sequence[Example], Sequence[TaskEntry]]]:
+        """What the backbone takes of the inputs, and the tasks that read it; f runs once for all tasks that read the same."""
+        if self._readout is not None:
+            return [(_sentences(inputs, self.manifest.tasks[0].inputs), tasks)]
+        readings = _readings(tasks)
+        _check_inputs(inputs, readings)
+        return [(_examples(inputs, names), reading) for names, reading in readings.items()]
 
     def _extras(self, inputs: Sequence[Given]) -> dict[str, list[Cell]]:
         """The other columns of the inputs; a column that an input lacks is missing there."""
@@ -214,15 +218,6 @@ class Predictor:
         ]
 
 
-def _sentence(given: Given) -> Sentence:
-    """The words of a text, or those that are given."""
-    text, words = given.get("text"), given.get("tokens")
-    if isinstance(text, str):
-        return sentence_of_text(text)
-    assert isinstance(words, Sequence)  # noqa: S101 - `Given`
-    return sentence_of_words([str(word) for word in words])
-
-
 Readings = Mapping[tuple[str, ...], Sequence[TaskEntry]]
 """Tasks by the names of what they read."""
 
@@ -234,8 +229,8 @@ def _readings(tasks: Sequence[TaskEntry]) -> Readings:
     return readings
 
 
-def _check_inputs(inputs: Sequence[Given], readings: Readings, *, as_words: bool) -> None:
-    """See that each input holds just what the tasks read; where words are read, a text or its words.
+def _check_inputs(inputs: Sequence[Given], readings: Readings) -> None:
+    """See that each input holds just what the tasks read.
 
     Raises:
         BadInput: `invalid_field`, with the first input that does not.
@@ -243,7 +238,7 @@ def _check_inputs(inputs: Sequence[Given], readings: Readings, *, as_words: bool
     wanted = list(dict.fromkeys(name for names in readings for name in names))
     for number, given in enumerate(inputs):
         there = [name for name in given if name != "features"]
-        if set(there) == set(wanted) or (as_words and there in (["text"], ["tokens"])):
+        if set(there) == set(wanted):
             continue
         pointer, fits = f"/inputs/{number}", [task for names, tasks in readings.items() if set(names) == set(there) for task in tasks]
         if not fits:
@@ -257,15 +252,37 @@ def _check_inputs(inputs: Sequence[Given], readings: Readings, *, as_words: bool
         raise invalid_field(pointer, message, f"Set parameters.tasks to [{named}], or give {listing(wanted)}.")
 
 
-def _examples(inputs: Sequence[Given], names: Sequence[str], *, as_words: bool) -> list[Example]:
-    """What the backbone takes, of inputs by name; `as_words`: words are read."""
-    if as_words:
-        return [_sentence(given) for given in inputs]
+def _examples(inputs: Sequence[Given], names: Sequence[str]) -> list[Example]:
+    """What the backbone takes, of inputs by name."""
     examples: list[Any] = []  # a text, two, or a file
     for given in inputs:
         first, *second = (given[name] for name in names)
         examples.append((first, *second) if second else first)
     return examples
+
+
+def _sentences(inputs: Sequence[Given], names: Sequence[str]) -> list[Sentence]:
+    """Texts with their words, or the words that are given: a model whose heads read words takes both.
+
+    Args:
+        names: what is said to be read.
+
+    Raises:
+        BadInput: `invalid_field`, with the first input that is neither.
+    """
+    sentences = []
+    for number, given in enumerate(inputs):
+        there = [name for name in given if name != "features"]
+        if there not in (["text"], ["tokens"]):
+            message = f"The model reads {listing(names)}, not {listing(there)}."
+            raise invalid_field(f"/inputs/{number}", message, f"Give each input with {listing(names)}.")
+        text, words = given.get("text"), given.get("tokens")
+        if isinstance(text, str):
+            sentences.append(sentence_of_text(text))
+        else:
+            assert isinstance(words, Sequence)  # noqa: S101 - `Given`
+            sentences.append(sentence_of_words([str(word) for word in words]))
+    return sentences
 
 
 def _together(answered: Sequence[Sequence[PredictedRow]], tasks: Sequence[TaskEntry]) -> list[PredictedRow]:

@@ -63,6 +63,11 @@ class TaskRows:
         numbers = encode_extras(fitted, self.cells, len(self.targets))
         return replace(self, extras=fitted, numbers=numbers)
 
+    def of(self, rows: NDArray[np.int64]) -> TaskRows:
+        """The same of some rows."""
+        cells = {name: Picked(column, rows) for name, column in self.cells.items()}
+        return replace(self, targets=self.targets[rows], labelled=self.labelled[rows], cells=cells)
+
     def with_seen(self, seen: NDArray[np.bool_]) -> TaskRows:
         """The same when the backbone reads these words alone, of those of all rows."""
         return replace(self, targets=self.targets.with_seen(seen)) if isinstance(self.targets, Tagged) else self
@@ -75,11 +80,6 @@ class TaskRows:
     def asked(self, rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """What each vector of these rows stands for, [V, …], and whether it is to be learnt from, [V]."""
         return asked(self.targets, self.labelled, rows)
-
-    def of(self, rows: NDArray[np.int64]) -> TaskRows:
-        """The same of some rows."""
-        cells = {name: Picked(column, rows) for name, column in self.cells.items()}
-        return replace(self, targets=self.targets[rows], labelled=self.labelled[rows], cells=cells)
 
     def beside(self, vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """What the head reads for these rows: the backbone's vectors [V, D] and the extra numbers, [V, D + F]."""
@@ -111,21 +111,17 @@ def read_rows(tables: Sequence[DatasetTable], spec: JobSpec, plan: Plan) -> Rows
     used, sources = tables_of(tables, plan.tasks)
     opened = [open_table(table.path) for table in used]
     ends = np.cumsum([len(table) for table in opened])
-    given = [spec.tasks[sources.index(number)].inputs.given for number in range(len(used))]
     told, in_a_part = _told(opened, spec.evaluation)
-    as_words = any(task.reads == "words" for task in spec.tasks)
-    each = [
-        _sentences(table, names) if as_words else _examples(table, list(names.values())) for table, names in zip(opened, given, strict=True)
-    ]
-    there = np.concatenate([_valid(table, list(names.values())) for table, names in zip(opened, given, strict=True)])
-    examples, sentences = Chained(each), list[Sentence]()
-    if as_words:
-        there &= np.array([sentence is not None for sentence in examples])
-        sentences = [sentence or NO_WORDS for sentence in examples]
+    words = any(task.reads == "words" for task in spec.tasks)
+    learning = [[task for task, source in zip(spec.tasks, sources, strict=True) if source == number] for number in range(len(used))]
+    read = [_read(table, each, words=words) for table, each in zip(opened, learning, strict=True)]
+    examples = Chained([part for part, _ in read])
+    sentences = list(examples) if words else []
     tasks = []
     for task, planned, source in zip(spec.tasks, plan.tasks, sources, strict=True):
         around = int(ends[source]) - len(opened[source]), int(ends[-1] - ends[source])
-        tasks.append(_task_rows(_Cells(opened[source], *around), task, planned, sentences, source))
+        tasks.append(_task_rows(_Cells(opened[source], *around), task, planned, source, sentences))
+    there = np.concatenate([each for _, each in read])
     there &= np.logical_or.reduce([task.labelled for task in tasks])
     kept = np.flatnonzero(there if in_a_part is None else there & in_a_part)
     dataset = np.searchsorted(ends, kept, side="right")
@@ -134,7 +130,7 @@ def read_rows(tables: Sequence[DatasetTable], spec: JobSpec, plan: Plan) -> Rows
             which = f" of {quote(table.name)}" if len(used) > 1 else ""
             raise EngineFault("bad_data", f"No row{which} has an input, a label and a split.", "Look at the columns that the task names.")
     return Rows(
-        examples=Picked(sentences if as_words else examples, kept),
+        examples=Picked(examples, kept),
         tasks=[task.of(kept) for task in tasks],
         told=told.of(kept),
         numbers=kept + 1 - np.concatenate([[0], ends])[dataset],
@@ -144,16 +140,31 @@ def read_rows(tables: Sequence[DatasetTable], spec: JobSpec, plan: Plan) -> Rows
     )
 
 
-def _sentences(table: pa.Table, inputs: Mapping[str, str]) -> list[Sentence | None]:
-    """The words of each row, of the one column that is read."""
-    (column,) = inputs.values()
-    return [_sentence(cell, listed="tokens" in inputs) for cell in _texts(table, column)]
+def _read(table: pa.Table, tasks: Sequence[Task], *, words: bool) -> tuple[Sequence[Any], NDArray[np.bool_]]:
+    """The examples of one dataset, and whether each row has one, [N].
+
+    Args:
+        tasks: those that learn from it, and so read the same columns.
+        words: whether any task of the job reads words: then every example is a sentence, whose words are told apart where its own tasks read them.
+    """
+    inputs = tasks[0].inputs.given
+    columns = [_column(table, name) for name in inputs.values()]
+    there: NDArray[np.bool_] = np.logical_and.reduce([table.column(name).is_valid().to_numpy() for name in inputs.values()])
+    if not words:
+        return (columns[0] if len(columns) == 1 else Paired(*columns)), there
+    whole = all(task.reads == "example" for task in tasks)
+    found = [_sentence(cell, listed="tokens" in inputs, whole=whole) for cell in columns[0]]
+    return [each or NO_WORDS for each in found], there & np.array([each is not None for each in found])
 
 
-def _sentence(cell: str | None, *, listed: bool) -> Sentence | None:
-    """The words of a row; None where the cell is missing, or is no list where one is needed."""
-    if cell is None or not listed:
-        return None if cell is None else sentence_of_text(cell)
+def _sentence(cell: str | None, *, listed: bool, whole: bool) -> Sentence | None:
+    """The words of a row; None where the cell is missing, or is no list where one is needed. `whole`: the text alone, nobody reads its words."""
+    if cell is None:
+        return None
+    if whole:
+        return Sentence(cell, NO_WORDS.places)
+    if not listed:
+        return sentence_of_text(cell)
     words = json_texts(cell)
     return None if words is None else sentence_of_words(words)
 
@@ -170,28 +181,12 @@ class _Cells:
         return [*repeat(None, self.before), *_texts(self.table, column), *repeat(None, self.after)]
 
 
-def _task_rows(cells: _Cells, task: Task, planned: TaskPlan, sentences: Sequence[Sentence], source: int) -> TaskRows:
-    """Args:
-    sentences: of all rows, where words are read.
-    """
+def _task_rows(cells: _Cells, task: Task, planned: TaskPlan, source: int, sentences: Sequence[Sentence]) -> TaskRows:
     kind = kind_of(task.type, planned.problem, planned.scheme)
     columns: list[Sequence[Any]] = [cells[name] for name in task.targets]
     targets = kind.encode(columns if task.reads == "example" else [sentences, *columns], planned.classes)
     extras = {extra.column: cells[extra.column] for extra in planned.features}
     return TaskRows(task, planned, kind, targets, kind.labelled(targets), extras, source=source)
-
-
-def _valid(table: pa.Table, inputs: Sequence[str]) -> NDArray[np.bool_]:
-    """Whether a row has every input, [N]."""
-    for name in inputs:
-        _check(table, name)
-    there: NDArray[np.bool_] = np.logical_and.reduce([table.column(name).is_valid().to_numpy() for name in inputs])
-    return there
-
-
-def _examples(table: pa.Table, inputs: Sequence[str]) -> Sequence[Any]:
-    first, *second = (_column(table, name) for name in inputs)
-    return Paired(first, *second) if second else first
 
 
 def _column(table: pa.Table, name: str) -> Sequence[Any]:

@@ -27,7 +27,7 @@ from headstart.planning.estimates import (
 from headstart.planning.extras import plan_extras
 from headstart.planning.heads import check_class_weights, check_head, check_problem, check_rows, head_warnings
 from headstart.planning.history import corrected, correction_by
-from headstart.planning.layers import resolve_layer
+from headstart.planning.pooling import check_pooling, check_reads, pooled_layers, reads_words
 from headstart.planning.relationship import Learnt, relationship_of
 from headstart.planning.rows import Columns, Part, of_dataset, plan_parts, row_warnings, rows_in_all
 from headstart.planning.schedule import Step, spans, steps_of
@@ -91,7 +91,7 @@ def make_plan(
     )
     check_augmentation(spec)
     _check_init(spec)
-    _check_reads(spec)
+    check_reads(spec)
     max_tokens = _max_tokens(spec, anatomy)
     cut = _cut(spec, anatomy)
     columns = [_columns(spec, number, sources) for number in range(len(spec.tasks))]
@@ -99,14 +99,8 @@ def make_plan(
     parts = plan_parts(spec.evaluation, sources, columns)
     rows = rows_in_all(parts)
     width = sum(pooled_width(layer, spec.pooling, anatomy) for layer in cut.outputs)
-    words = mean_words(columns[0].of_task.inputs[0])
-    views = max(1, fixed_views(spec))
-    answers = {number: part.rows.train * views for part in parts for number in part.tasks}
-    fitted = [
-        round(answers[number] * mean_words(columns[number].of_task.inputs[0])) if task.reads == "words" else answers[number]
-        for number, task in enumerate(spec.tasks)
-    ]
-    check_rows(spec, min(fitted))
+    fitted = {number: _fitted(spec, number, part) for part in parts for number in part.tasks}
+    check_rows(spec, min(fitted.values()))
     tasks = [_task(spec, number, sources[number].name, each, width, fitted[number]) for number, each in enumerate(columns)]
     work = Work(
         rows=rows,
@@ -119,7 +113,7 @@ def make_plan(
         head_steps=_head_steps(spec, rows.train),
         views=fixed_views(spec),
         passes=spec.training.epochs if is_fresh(spec) else 0,
-        words=words if _reads_words(spec) else 1.0,
+        words=_mean_words(spec, parts),
     )
     sizes = {
         "head_parameters": sum(task.head_parameters for task in tasks),
@@ -129,7 +123,7 @@ def make_plan(
         estimated = estimate(work, anatomy, hardware, **sizes)
         kept_dtype: DType = "float32"  # a solver asks for more than 8 bits
         kept = work.kept_rows * work.width
-        if _reads_words(spec):  # every token's vector is kept
+        if reads_words(spec):  # every token's vector is kept
             kept = round(work.kept_rows * sum(kept_numbers(layer, anatomy, work.mean_units) for layer in cut.outputs))
     else:
         tunings = _tunings(cut.steps, anatomy, spec)
@@ -168,7 +162,7 @@ def make_plan(
             *_data_warnings(spec, parts, max_tokens),
             *_label_warnings(columns),
             *_tag_warnings(spec, columns, sources),
-            *head_warnings(spec, max(fitted), work.width, what="words" if _reads_words(spec) else "rows"),
+            *head_warnings(spec, _kept(parts, fitted), work.width, what="words" if reads_words(spec) else "rows"),
             *(() if cut.tuned is None else cut.tuned.warnings),
         ],
     )
@@ -195,10 +189,10 @@ class _Cut:
 
 def _cut(spec: JobSpec, anatomy: Anatomy) -> _Cut:
     if isinstance(spec.method, FeatureExtraction):
-        layers = _pooled_layers(spec, spec.method, anatomy)
+        layers = pooled_layers(spec, spec.method, anatomy)
         return _Cut(joined([layer.name for layer in layers]), layers, [])
     top = anatomy.layer(anatomy.default_layer)
-    _check_pooling(spec, top, anatomy)
+    check_pooling(spec, top, anatomy)
     steps = steps_of(spec, anatomy)
     return _Cut(steps[-1].selection.boundary, [top], steps)
 
@@ -253,58 +247,6 @@ def _max_tokens(spec: JobSpec, anatomy: Anatomy) -> int | None:
     return asked or anatomy.input.max_tokens
 
 
-def _pooled_layers(spec: JobSpec, method: FeatureExtraction, anatomy: Anatomy) -> list[Layer]:
-    """In forward order, each once."""
-    if method.layers is None:
-        return [_pooled_layer(spec, method.layer, anatomy, "/method/layer")]
-    if method.layer is not None:
-        raise invalid_field("/method/layers", "layer and layers are given at once.", "Name all in layers, and leave layer out.")
-    named = [_pooled_layer(spec, name, anatomy, f"/method/layers/{number}") for number, name in enumerate(method.layers)]
-    return sorted({layer.name: layer for layer in named}.values(), key=lambda layer: layer.index)
-
-
-def _pooled_layer(spec: JobSpec, name: str | None, anatomy: Anatomy, pointer: str) -> Layer:
-    layer = anatomy.layer(resolve_layer(name, anatomy, pointer))
-    _check_pooling(spec, layer, anatomy)
-    if spec.pooling == "pooler" and layer.name not in {anatomy.default_layer, "pooler"}:
-        message = f"The pooler reads the last hidden state, not the output of {quote(layer.name)}."
-        raise invalid_field("/method/pooling", message, "Leave layer out, or pool by mean, first or max.")
-    if _reads_words(spec) and "T" not in layer.axes:
-        message = f"What {quote(layer.name)} gives is one vector for a text, and token classification needs one for each token."
-        raise invalid_field(pointer, message, f"Choose another layer, or leave it out for {quote(anatomy.default_layer)}.")
-    return layer
-
-
-def _check_pooling(spec: JobSpec, layer: Layer, anatomy: Anatomy) -> None:
-    if spec.pooling == "pooler" and not anatomy.has_pooler:
-        raise invalid_field("/method/pooling", f"The backbone {quote(spec.backbone)} has no pooler.", "Pooling may be mean, first or max.")
-    if spec.pooling == "flatten" and "T" in layer.output:
-        message = f"What {quote(layer.name)} gives is as long as its input, and cannot be laid out as one vector."
-        raise invalid_field("/method/pooling", message, "Pooling may be mean, first or max.")
-
-
-def _reads_words(spec: JobSpec) -> bool:
-    return any(task.reads == "words" for task in spec.tasks)
-
-
-def _check_reads(spec: JobSpec) -> None:
-    """See that the pooling suits what the heads read."""
-    examples = [task for task in spec.tasks if task.reads == "example"]
-    if not examples and spec.pooling != "none":
-        message = f"Token classification reads the vector of each word, and the pooling {spec.pooling} would make one vector of a text."
-        raise invalid_field("/method/pooling", message, "Leave pooling out.")
-    if examples and spec.pooling == "none":
-        message = f"The head of {quote(examples[0].name)} reads one vector, and the pooling none makes none."
-        raise invalid_field("/method/pooling", message, "Leave pooling out, or choose mean, first or max.")
-    if examples and len(examples) < len(spec.tasks) and spec.pooling not in {"mean", "first", "max"}:
-        message = f"Beside token classification texts are pooled from the vectors of their tokens, not by {spec.pooling}."
-        raise invalid_field("/method/pooling", message, "Leave pooling out, or choose mean, first or max.")
-    for number, task in enumerate(spec.tasks):
-        if _reads_words(spec) and len(task.inputs.given) > 1:
-            message = f"The task {quote(task.name)} reads a pair of texts, and words are read of one text alone."
-            raise invalid_field(f"/tasks/{number}/inputs", message, "Give pairs and token classification to jobs of their own.")
-
-
 def _columns(spec: JobSpec, number: int, sources: Sequence[Source]) -> Columns:
     task, profile = spec.tasks[number], sources[number].profile
     with naming(sources[number], sources):
@@ -313,6 +255,24 @@ def _columns(spec: JobSpec, number: int, sources: Sequence[Source]) -> Columns:
         check_problem(spec.method.head, target.problem, spec.training, number)
         taken = {column.name for column in (*columns.inputs, *columns.targets)}
         return Columns(columns, target, plan_extras(task, number, profile, taken))
+
+
+def _fitted(spec: JobSpec, number: int, part: Part) -> int:
+    """Answers that a task's head learns from: rows in all their views, or words."""
+    answers = part.rows.train * max(1, fixed_views(spec))
+    return round(answers * mean_words(part.columns[0].of_task.inputs[0])) if spec.tasks[number].reads == "words" else answers
+
+
+def _kept(parts: Sequence[Part], fitted: Mapping[int, int]) -> int:
+    """Answers of all datasets."""
+    return sum(max(fitted[number] for number in part.tasks) for part in parts)
+
+
+def _mean_words(spec: JobSpec, parts: Sequence[Part]) -> float:
+    """Vectors that heads read of an average example of all datasets: of its words where those are read, else one."""
+    read = [any(spec.tasks[number].reads == "words" for number in part.tasks) for part in parts]
+    words = [mean_words(part.columns[0].of_task.inputs[0]) if each else 1.0 for part, each in zip(parts, read, strict=True)]
+    return fmean(words, [part.source.profile.rows for part in parts])
 
 
 def _mean_units(parts: Sequence[Part], anatomy: Anatomy, max_tokens: int | None) -> float:

@@ -26,7 +26,9 @@ from headstart.planning.plan import make_plan
 from headstart.planning.sources import Source
 from headstart.specs.datasets import DatasetProfile
 from headstart.specs.evaluation import Evaluation
+from headstart.specs.predictions import Entities
 from tests.engine.conftest import Listener, World, job_spec, reviews
+from tests.engine.test_token_classification import table as words_table
 from tests.engine.tiny import make_tiny_backbone
 from tests.planning.factories import anatomy
 
@@ -95,10 +97,8 @@ def test_rows_stand_dataset_by_dataset_and_have_answers_for_their_own_tasks_alon
     assert mood.labelled.tolist() == [True] * 60 + [False] * 20
     for task in (topic, price):
         assert task.labelled.tolist() == [False] * 60 + [True] * 20
-    assert isinstance(mood.targets, np.ndarray)
-    assert isinstance(price.targets, np.ndarray)
-    assert (mood.targets[60:] == -1).all()
-    assert np.isnan(price.targets[:60]).all()
+    assert set(np.asarray(mood.targets[60:]).tolist()) == {-1}
+    assert np.isnan(np.asarray(price.targets[:60])).all()
 
 
 def test_extra_columns_are_standardised_by_their_own_rows_and_missing_in_others(world):
@@ -258,6 +258,29 @@ def test_an_input_that_fits_only_some_tasks_is_refused_in_words_unless_those_are
         mixed.predict([BOTH], tasks=["mood"])
     with pytest.raises(BadInput, match="The model reads text, text_pair, not text_pair"):
         mixed.predict([{"text_pair": "it was"}])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("order", [1, -1], ids=["texts first", "words first"])
+def test_words_of_one_dataset_and_whole_texts_of_another_learn_in_one_job(world, tiny, method, order):
+    world.types |= {"tokens": "tokens", "tags": "tags"}
+    lists = [("tokens", "tags"), *((tokens, tags) for tokens, tags, *_ in words_table(160))]
+    who = {"name": "who", "type": "token-classification", "inputs": {"tokens": "tokens"}, "target": "tags", "dataset": "words"}
+    training = {"dtype": "float32", "epochs": 12, "learning_rate": 0.02, **({"sampling": "balanced"} if method == "stepped" else {})}
+    outcome, folder = world.run(
+        tiny, reviews(240), named={"words": lists}, tasks=[MOOD, who][::order], method=METHODS[method], training=training
+    )
+    if method == "solved":
+        alone, _ = world.run(tiny, reviews(240), tasks=[MOOD], method=METHODS[method], training=training)
+        assert outcome.metrics["mood"] == pytest.approx(alone.metrics["mood"], abs=1e-4)
+    assert outcome.metrics["mood"]["accuracy"] > 0.6
+    assert outcome.metrics["who"]["f1"] > 0.35
+    assert {name: report.dataset for name, report in outcome.report_tasks.items()} == {"mood": "reviews", "who": "words"}
+    rows, _ = Predictor(tiny, load_artifact(folder)).predict([{"text": "the great film"}, {"tokens": ["great", "film"]}])
+    for row in rows:
+        answer = row.outputs["who"]
+        assert isinstance(answer, Entities)
+        assert "great" in [entity.text for entity in answer.entities]
 
 
 def test_a_cut_text_is_warned_of_once(mixed):

@@ -146,6 +146,20 @@ def test_pairs_of_texts_and_single_texts_learn_in_one_job():
     assert [each.labelled_rows for each in made.tasks] == [2000, 1000]
 
 
+def test_pairs_of_texts_beside_words_are_refused_in_words():
+    pairs = factories.dataset(column("a"), column("b"), column("same", {"no": 500, "yes": 500}), rows=1000)
+    words = factories.dataset(column("tokens", type="tokens"), column("tags", {"O": 900, "B-PER": 100}, type="tags"), rows=100)
+    task = {"name": "same", "type": "text-classification", "inputs": {"text": "a", "text_pair": "b"}, "target": "same", "dataset": "pairs"}
+    who = {"name": "who", "type": "token-classification", "inputs": {"tokens": "tokens"}, "target": "tags", "dataset": "words"}
+    named = {"pairs": Source("pairs:1", pairs), "words": Source("words:1", words)}
+    assert [each.labelled_rows for each in plan(TASKS[0], who, named=named).tasks] == [2000, 100]
+    assert refused(who, task, named=named) == (
+        "invalid_field",
+        "/tasks/1/inputs/text_pair",
+        "The task 'same' reads pairs of texts, and a job with token classification reads single ones.",
+    )
+
+
 def test_neighbours_must_be_there_in_each_dataset():
     method = {"type": "feature-extraction", "head": {"type": "knn", "k": 250}}
     assert plan(TASKS[0], method=method).rows.train == 1400
