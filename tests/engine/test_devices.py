@@ -24,6 +24,7 @@ TOLERANCE = 1e-5
 
 ON_ANOTHER = """
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -71,6 +72,30 @@ with away.OnDevice():
         assert one.keys() == two.keys()
         apart = max(float(np.abs(one[tensor] - two[tensor]).max()) for tensor in one)
         found[name] = {"tensors": apart, "scores": float(np.abs(np.subtract(*scores)).max())}
+
+    def spans(text):
+        return json.dumps([{"start": word.start(), "end": word.end(), "label": "X"} for word in re.finditer("good|great|bad|hated", text)])
+
+    rows = [(text, spans(text)) for text, _ in reviews(41)]
+    words = {"name": "x", "type": "token-classification", "inputs": {"text": "text"}, "target": "spans"}
+    label = {"name": "any", "type": "text-classification", "inputs": {"text": "text"}, "target": "label"}
+    for name in ("solved", "top layers"):
+        made = []
+        for backbone in backbones:
+            world = World(Path(sys.argv[3], f"words {name}", backbone.device.type))
+            world.folder.mkdir(parents=True)
+            world.types = {"label": "category", "spans": "tags"}
+            both = [(text, cell, "no" if cell == "[]" else "yes") for text, cell in rows]
+            _, folder = world.run(backbone, both, header=("text", "spans", "label"), tasks=[words, label], **jobs[name])
+            artifact = load_artifact(folder)
+            answers, _ = Predictor(backbone, artifact).predict([{"text": "the good film"}, {"tokens": ["bad", "plot"]}])
+            scores = [entity.score for row in answers for entity in row.outputs["x"].entities]
+            made.append(({**artifact.delta, **{f"{task}/{tensor}": each for task, head in artifact.heads.items()
+                                               for tensor, each in head.items()}}, scores))
+        (one, mine), (two, theirs) = made
+        apart = max(float(np.abs(one[tensor] - two[tensor]).max()) for tensor in one)
+        assert len(mine) == len(theirs)
+        found[f"words {name}"] = {"tensors": apart, "scores": float(np.abs(np.subtract(mine, theirs)).max(initial=0.0))}
 print(json.dumps(found))
 """
 
@@ -115,5 +140,5 @@ def test_every_method_computes_on_the_device_of_its_backbone_and_ends_as_on_the_
     ended = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr[-3000:]
     found = json.loads(ended.stdout.splitlines()[-1])
-    assert len(found) == 6
+    assert len(found) == 8
     assert max(apart for job in found.values() for apart in job.values()) < TOLERANCE, found

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from headstart.engine.group import ALONE, group_now
+from headstart.engine.sources import PooledSource
 from tests.engine.test_launch import in_two_processes
 
 TWO = """
@@ -24,8 +25,10 @@ from torch import nn
 
 from headstart.engine import training
 from headstart.engine.devices import choose_device
+from headstart.engine.embedding import embed_all
 from headstart.engine.group import group_now
 from headstart.engine.heads import stepped
+from tests.engine.test_group import sentences
 from tests.engine.test_training import Told, clusters, fit
 
 assert choose_device("auto" if not torch.cuda.is_available() else "cpu") == torch.device("cpu")
@@ -70,11 +73,19 @@ source, targets = clusters(37)
 told = Told()
 trained = fit(source, targets, told, epochs=2, batch_size=8)
 found["warnings"], found["losses"] = told.warnings, told.losses
-found["head"] = {name: value.tolist() for name, value in trained.head.items()}
-found["digest"] = hashlib.sha256(b"".join(value.tobytes() for value in trained.head.values())).hexdigest()
+found["head"] = {name: value.tolist() for name, value in trained.heads[0].items()}
+found["digest"] = hashlib.sha256(b"".join(value.tobytes() for value in trained.heads[0].values())).hexdigest()
+read = embed_all(sentences(), np.array([4, 0, 3, 1, 2]), 8)
+found["read"] = {of: values.tolist() for of, values in read.items()}
 Path(sys.argv[1], f"{group.rank}.json").write_text(json.dumps(found))
 torch.distributed.destroy_process_group()
 """
+
+
+def sentences() -> PooledSource:
+    """Five rows of 2, 0, 3, 1 and 1 words."""
+    values = np.arange(10, dtype=np.float32).reshape(5, 2)
+    return PooledSource(values, np.arange(7, dtype=np.float32)[:, None], np.array([2, 0, 3, 1, 1]))
 
 
 def test_a_process_alone_has_all_rows_and_sends_nothing():
@@ -105,6 +116,10 @@ def test_two_processes_add_up_and_end_with_the_same_bits(tmp_path):
     assert first["dense"] == [[3.0] * 3] * 2
     assert (first["lonely"], first["unused"]) == ([1.0, 1.0], None)
     assert first["read by one"] == [0, 0, 1, 0, 0, 0]
+    assert first["read"] == {
+        "example": [[8, 9], [0, 1], [6, 7], [2, 3], [4, 5]],
+        "words": [[6], [0], [1], [5], [2], [3], [4]],
+    }
     assert set(first["warnings"]) == {"out_of_memory"}
     same = first.keys() - {"rank", "computed"}
     assert {name: first[name] for name in same} == {name: second[name] for name in same}
