@@ -81,13 +81,12 @@ def get_work(services: Shared) -> Iterator[Work]:
         yield work
 
 
-async def get_repeat(
-    request: Request,
-    caller: CallerHere,
-    idempotency_key: Annotated[
-        str | None, Header(alias="Idempotency-Key", description="1 to 255 printable ASCII characters; kept for 24 hours.")
-    ] = None,
-) -> AsyncIterator[Repeat | None]:
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", description="1 to 255 printable ASCII characters; kept for 24 hours.")
+]
+
+
+async def get_repeat(request: Request, caller: CallerHere, idempotency_key: IdempotencyKey = None) -> AsyncIterator[Repeat | None]:
     """Holds the Idempotency-Key until the work that depends on this has been committed."""
     key = idempotency.checked(idempotency_key)
     route = f"POST {request.scope['route'].path}"
@@ -99,7 +98,10 @@ async def get_repeat(
         yield idempotency.repeatable(caller.workspace_id, route, key, *parts)
 
 
-def get_repeatable_work(services: Shared, repeat: Annotated[Repeat | None, Depends(get_repeat, scope="function")]) -> Iterator[Work]:
+RepeatHere = Annotated[Repeat | None, Depends(get_repeat, scope="function")]
+
+
+def get_repeatable_work(services: Shared, repeat: RepeatHere) -> Iterator[Work]:
     with working(services, repeat) as work:
         yield work
 

@@ -6,12 +6,15 @@ from fastapi import APIRouter, FastAPI
 
 from app.authentication import Limits
 from app.door import make_app
-from app.routes import backbones, cache, datasets, docs, events, health, jobs, keys, logs, models, plans, workspaces
+from app.routes import backbones, cache, datasets, docs, events, health, jobs, keys, logs, models, plans, uploads, versions, workspaces
 from app.services import Services
 
 CONTROL: tuple[APIRouter, ...] = (
     datasets.uploads,
     datasets.router,
+    versions.uploads,
+    versions.router,
+    uploads.router,
     backbones.router,
     plans.router,
     jobs.router,

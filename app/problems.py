@@ -24,7 +24,7 @@ MEDIA_TYPE = "application/problem+json"
 MAX_FAULTS = 20
 """Fields listed in one problem."""
 MAX_INSTANCE = 256
-METHODS = ("GET", "POST", "PUT", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Refusal(HTTPException):

@@ -8,8 +8,11 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
-from starlette.types import Message, Receive
+from starlette.datastructures import Headers
+from starlette.routing import Match
+from starlette.types import Message, Receive, Scope
 
 from app import strict_json
 from app.problems import Refusal
@@ -61,7 +64,19 @@ class StrictRoute(APIRoute):
         return settings.max_body_bytes
 
 
-class UploadRoute(StrictRoute):
+class MultipartRoute(StrictRoute):
+    """A route for the bodies that are multipart; another route at the same address takes the others."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        return (match, child) if match is not Match.NONE and _is_multipart(scope) else (Match.NONE, {})
+
+
+def _is_multipart(scope: Scope) -> bool:
+    return parse_options_header(Headers(scope=scope).get("content-type"))[0] == b"multipart/form-data"
+
+
+class UploadRoute(MultipartRoute):
     """A route whose body is a file with its fields; the file's own size is bounded where it is written."""
 
     def limit(self, settings: Settings) -> int:

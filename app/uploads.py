@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import re
 from collections.abc import AsyncIterator, Callable
@@ -15,30 +14,41 @@ from anyio import to_thread
 from pydantic import TypeAdapter, ValidationError
 
 from app import multipart, strict_json
+from app.disk import worded_disk
 from app.multipart import Data, End, Part
 from app.requests import too_large
-from headstart.errors import BadInput, Fault, Unavailable, closest, invalid_field, listing, quote
-from headstart.specs.datasets import COLUMN_TYPES, FORMATS, MAGIC, READ_MODES, ColumnType, Format, ReadMode, format_of
-from headstart.specs.fields import NAME_PATTERN, ColumnName
+from headstart.errors import BadInput, Fault, closest, invalid_field, listing, quote
+from headstart.specs.datasets import COLUMN_TYPES, FORMATS, HOWS, MAGIC, READ_MODES, ColumnType, Format, How, ReadMode, format_of
+from headstart.specs.fields import MAX_COLUMN_CHARS, NAME_PATTERN, ColumnName
 
 T = TypeVar("T")
 
 FIELDS = ("name", "format", "schema", "mode")
+"""Of a dataset; `file` comes after them."""
+VERSION_FIELDS = ("how", "key", "format", "schema", "mode")
+"""Of a version of another."""
 CHUNK_BYTES = 2**20
 """Written at once: large enough that a thread's turn is worth it."""
 MAGIC_BYTES = max(map(len, MAGIC))
 _TYPES = TypeAdapter(dict[ColumnName, ColumnType])
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(slots=True)
 class Upload:
-    """What an upload says, and the file's size and digest once it is stored."""
+    """What an upload says, and the file's size and digest once it is stored.
 
-    name: str
+    Attributes:
+        name: of the dataset; a version has that of its parent.
+        how: what a version does to its parent.
+        key: by which rows are replaced.
+    """
+
+    name: str | None
     format: Format
     types: dict[str, ColumnType]
     mode: ReadMode = "strict"
+    how: How | None = None
+    key: str | None = None
     size_bytes: int = 0
     sha256: str = ""
 
@@ -46,21 +56,23 @@ class Upload:
     def said(self) -> tuple[bytes, ...]:
         """All that makes it the same as another upload."""
         types = "\n".join(f"{column}\t{kind}" for column, kind in sorted(self.types.items()))
-        return self.name.encode(), self.format.encode(), types.encode(), self.mode.encode(), self.sha256.encode()
+        way = () if self.how is None else (self.how, self.key or "")
+        return tuple(word.encode() for word in (self.name or "", self.format, types, self.mode, self.sha256, *way))
 
 
 @dataclass(slots=True)
 class _Fields:
     """The small parts, which come first."""
 
+    known: tuple[str, ...]
     texts: dict[str, str] = field(default_factory=dict)
     open_name: str = ""
     open_value: bytearray = field(default_factory=bytearray)
 
     def begin(self, part: Part) -> None:
-        if part.name not in FIELDS:
-            near = closest(part.name, (*FIELDS, "file"))
-            hint = f"Did you mean '{near[0]}'?" if near else f"Fields are: {listing([*FIELDS, 'file'])}."
+        if part.name not in self.known:
+            near = closest(part.name, (*self.known, "file"))
+            hint = f"Did you mean '{near[0]}'?" if near else f"Fields are: {listing([*self.known, 'file'])}."
             message = f"There is no field {quote(part.name)} here."
             raise BadInput("unknown_field", message, hint, (Fault(f"/{quote(part.name)[1:-1]}", "unknown field"),))
         if part.name in self.texts:
@@ -82,13 +94,24 @@ class _Fields:
     def finish(self, filename: str | None, head: bytes) -> Upload:
         """Check them all, with the first bytes of the file that now arrives."""
         said = self.texts.get
+        how, key = read_way(said("how"), said("key")) if "how" in self.known else (None, None)
         return Upload(
-            read_name(said("name")), read_format(said("format"), filename, head), read_schema(said("schema")), read_mode(said("mode"))
+            name=read_name(said("name")) if "name" in self.known else None,
+            format=read_format(said("format"), filename, head),
+            types=read_schema(said("schema")),
+            mode=read_mode(said("mode")),
+            how=how,
+            key=key,
         )
 
 
 async def receive_upload(
-    chunks: AsyncIterator[bytes], boundary: bytes, store: Callable[[], AbstractContextManager[BinaryIO]], *, limit: int
+    chunks: AsyncIterator[bytes],
+    boundary: bytes,
+    store: Callable[[], AbstractContextManager[BinaryIO]],
+    *,
+    limit: int,
+    fields: tuple[str, ...] = FIELDS,
 ) -> Upload:
     """Read a whole upload; its file is in the blob store when this returns, and not when it raises.
 
@@ -97,23 +120,24 @@ async def receive_upload(
         boundary: of its parts.
         store: opens the file to write to.
         limit: most bytes of the file.
+        fields: that may come before it.
 
     Raises:
         BadInput: a field is missing, unknown, wrong or in the wrong place.
         TooLarge: the file is larger than `limit`.
         Unavailable: the disk is full.
     """
-    fields = _Fields()
+    taken = _Fields(fields)
     events = multipart.read_parts(chunks, boundary)
     async for event in events:
         if isinstance(event, Part) and event.name == "file":
             head = await _head(events)
-            upload = fields.finish(event.filename, head)
-            with _worded_disk():
+            upload = taken.finish(event.filename, head)
+            with worded_disk():
                 async with _in_threads(store()) as file:
                     await _store_file(head, events, file, upload, limit)
             return upload
-        _take(fields, event)
+        _take(taken, event)
     raise invalid_field("/file", "There is no part 'file'.", "Send the file last, as a part named `file`.")
 
 
@@ -178,14 +202,6 @@ async def _in_threads(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
         await to_thread.run_sync(manager.__exit__, None, None, None)
 
 
-class _worded_disk(AbstractContextManager[None]):  # noqa: N801 - reads like a function
-    """A full disk in our words."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError) and error.errno in _FULL:
-            raise Unavailable("unavailable", "The disk of the service is full.", "Tell the operator.", retry_after_seconds=60) from error
-
-
 def read_name(text: str | None) -> str:
     if text is None:
         raise invalid_field(
@@ -196,15 +212,38 @@ def read_name(text: str | None) -> str:
     return text
 
 
-def read_format(text: str | None, filename: str | None, head: bytes) -> Format:
+def read_way(how: str | None, key: str | None) -> tuple[How, str | None]:
+    """What a version does to its parent, and by which column.
+
+    Raises:
+        BadInput: there is no such way, or the two do not go together.
+    """
+    known = next((each for each in HOWS if each == how), None)
+    if known is None:
+        raise invalid_field("/how", "The field 'how' must come before the file.", "It is `append`, or `replace` with a `key`.")
+    if (key is not None) != (known == "replace"):
+        raise invalid_field(
+            "/key", "The field 'key' goes with `how=replace`, and only with it.", "It names the column that tells rows apart."
+        )
+    if key is not None and not 1 <= len(key) <= MAX_COLUMN_CHARS:
+        raise invalid_field("/key", f"The field 'key' must have 1 to {MAX_COLUMN_CHARS} characters.")
+    return known, key
+
+
+def read_format(text: str | None, filename: str | None, head: bytes, pointer: str = "/format") -> Format:
+    """What is stated, else what the file's name tells, else what its first bytes do.
+
+    Raises:
+        BadInput: nothing tells, or there is no such format.
+    """
     if text is not None:
         known = next((each for each in FORMATS if each == text), None)
         if known is None:
-            raise invalid_field("/format", f"There is no format {quote(text)}.", f"Formats are: {listing(FORMATS)}.")
+            raise invalid_field(pointer, f"There is no format {quote(text)}.", f"Formats are: {listing(FORMATS)}.")
         return known
     found = format_of(filename or "") or MAGIC.get(head[:MAGIC_BYTES])
     if found is None:
-        raise invalid_field("/format", "The file's name does not tell its format.", f"Send `format`: one of {listing(FORMATS)}.")
+        raise invalid_field(pointer, "The file's name does not tell its format.", f"Send `format`: one of {listing(FORMATS)}.")
     return found
 
 

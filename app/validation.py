@@ -106,8 +106,9 @@ def _step(place: Place, annotation: Any, part: str | int) -> Any:  # noqa: ANN40
     place.pointer += f"/{_escaped(part)}"
     place.depth_in_member += 1
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        place.known = list(annotation.model_fields)
-        place.info = annotation.model_fields.get(str(part))
+        fields = {info.alias or name: info for name, info in annotation.model_fields.items()}
+        place.known = list(fields)
+        place.info = fields.get(str(part))
         return None if place.info is None else place.info.annotation
     if get_origin(annotation) in {list, dict}:
         return get_args(annotation)[-1]

@@ -7,6 +7,7 @@ HeadstartError
 ├── Denied            403
 ├── NotFound          404
 ├── Conflict          409  right request, wrong moment
+│   └── Locked        423  somebody else is at it right now
 ├── TooLarge          413
 ├── UnsupportedMedia  415
 ├── Overloaded        429
@@ -73,6 +74,10 @@ class NotFound(HeadstartError):
 
 class Conflict(HeadstartError):
     status = 409
+
+
+class Locked(Conflict):
+    status = 423
 
 
 class TooLarge(HeadstartError):

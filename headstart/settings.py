@@ -46,6 +46,11 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field(default="console", description="How log lines look.")
 
     max_upload_bytes: int = Field(default=4 * GIB, ge=1 * KIB, description="Largest dataset file.")
+    upload_expires_seconds: int = Field(
+        default=24 * 3600, ge=1, description="How long a resumable upload is kept after its last byte came, until it has become a dataset."
+    )
+    max_open_uploads: int = Field(default=100, ge=1, description="Resumable uploads that a workspace may have open at once.")
+    max_open_upload_bytes: int = Field(default=64 * GIB, ge=1 * KIB, description="What they may declare together.")
     max_body_bytes: int = Field(default=32 * MIB, ge=1 * KIB, description="Largest body of any other request.")
     max_backbone_bytes: int = Field(default=16 * GIB, ge=1 * MIB, description="Largest backbone folder.")
     max_problems: int = Field(default=1000, ge=1, le=100_000, description="Row problems kept for a dataset; the rest are counted.")

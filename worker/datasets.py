@@ -29,6 +29,7 @@ class DatasetWork:
             "format": row.format,
             "types": row.types,
             "mode": row.mode,
+            "parent": _parent(session, row, blobs),
             "max_problems": settings.max_problems,
             "memory_bytes": settings.read_memory_bytes,
             "cpu_seconds": settings.read_cpu_seconds,
@@ -60,3 +61,12 @@ class DatasetWork:
             blobs.delete(datasets.folder_key(work_id))
         else:
             blobs.delete(f"{datasets.folder_key(work_id)}/e{epoch}")
+
+
+def _parent(session: Session, row: Dataset, blobs: LocalBlobs) -> Message | None:
+    """Where the rows are that the new ones are joined with; nobody deletes them while this one is unread."""
+    if row.parent_id is None:
+        return None
+    parent = session.get_one(Dataset, row.parent_id)
+    table = blobs.path(datasets.table_key(parent.id, parent.epoch))
+    return {"table": str(table), "sha256": datasets.profile_of(parent).table_sha256, "how": row.parent_how, "key": row.parent_key}

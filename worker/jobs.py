@@ -27,7 +27,7 @@ class JobWork:
 
     def request(self, session: Session, lease: Lease, settings: Settings, blobs: LocalBlobs) -> Message:
         job = session.get_one(Job, lease.id)
-        dataset, backbone = session.get_one(Dataset, job.dataset_id), session.get_one(Backbone, job.backbone_id)
+        backbone = session.get_one(Backbone, job.backbone_id)
         anatomy = backbones.anatomy_of(backbone)
         return {
             "do": self.kind,
@@ -38,9 +38,7 @@ class JobWork:
             "anatomy": backbone.anatomy,
             "backbone": str(blobs.path(backbones.folder_key(anatomy.sha256))),
             "parents": [str(blobs.path(artifact.blob)) for artifact in parents.chain(session, job.parent_id)],
-            "table": str(blobs.path(datasets.table_key(dataset.id, dataset.epoch))),
-            "dataset_sha256": dataset.sha256,
-            "table_sha256": datasets.profile_of(dataset).table_sha256,
+            "tables": [_table(dataset, blobs) for dataset in jobs.datasets_of(session, job)],
             "cache_bytes": settings.cache_bytes,
             "cache": str(settings.features),
             "blobs": str(blobs.root),
@@ -107,6 +105,15 @@ class JobWork:
             blobs.delete(models.artifacts_key(work_id))
         else:
             blobs.delete(models.artifact_key(work_id, epoch))
+
+
+def _table(dataset: Dataset, blobs: LocalBlobs) -> Message:
+    return {
+        "name": datasets.versioned(dataset),
+        "path": str(blobs.path(datasets.table_key(dataset.id, dataset.epoch))),
+        "sha256": dataset.sha256,
+        "table_sha256": datasets.profile_of(dataset).table_sha256,
+    }
 
 
 def _report(job: Job, outcome: dict[str, Any]) -> dict[str, Any]:

@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
-import anyio
-from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
-from starlette.concurrency import run_in_threadpool
 
-from app import idempotency
-from app.dependencies import CallerHere, PageHere, Reading, Shared, Writing, answer, paged, respond, working
-from app.idempotency import Running
-from app.multipart import boundary_of
+from app.dependencies import CallerHere, IdempotencyKey, PageHere, Reading, RepeatHere, Shared, Writing, paged, respond
+from app.making import Origin, kept, make_from_file, store_dataset, take_upload
 from app.openapi import made, problems
 from app.requests import StrictRoute, UploadRoute
-from app.services import Services
 from app.tables import CSV, csv_response
-from app.uploads import Upload, receive_upload
+from app.uploads import FIELDS
 from headstart.data.preview import preview
-from headstart.errors import Conflict
 from headstart.planning.suggestions import suggest
 from headstart.specs.datasets import FORMATS, READ_MODES, Dataset, Profile, Row, RowProblem
 from headstart.specs.fields import NAME_PATTERN
 from headstart.specs.pages import Page
 from headstart.specs.suggestions import Suggestions
+from headstart.specs.versions import CreateDataset
 from headstart.store import datasets as store
 from headstart.store.idempotency import Answer
-from headstart.store.idempotency import Request as Repeat
 from headstart.store.pages import encode_cursor
-from headstart.store.tables import Dataset as DatasetRow
 
 router = APIRouter(route_class=StrictRoute, tags=["datasets"])
 uploads = APIRouter(route_class=UploadRoute, tags=["datasets"])
 
-ROUTE = "POST /v1/datasets"
+ROUTE_PATH = "/v1/datasets"
+ROUTE = f"POST {ROUTE_PATH}"
 _PROBLEMS = problems(404) | {
     200: {"description": "A page, or all as `text/csv`.", "content": {CSV: {"schema": {"type": "string"}}}},
 }
 _BODY: dict[str, Any] = {
     "requestBody": {
-        "required": True,
         "content": {
             "multipart/form-data": {
                 "schema": {
@@ -73,67 +66,32 @@ _BODY: dict[str, Any] = {
 }
 
 
-@uploads.post(
-    "/v1/datasets",
+@router.post(
+    ROUTE_PATH,
     status_code=202,
     response_model=Dataset,
     responses=made(202, "dataset") | problems(400, 409, 413, 415),
     openapi_extra=_BODY,
 )
-async def create_dataset(
-    request: Request,
-    caller: CallerHere,
-    services: Shared,
-    idempotency_key: Annotated[
-        str | None, Header(alias="Idempotency-Key", description="1 to 255 printable ASCII characters; kept for 24 hours.")
-    ] = None,
+def create_dataset(body: CreateDataset, caller: CallerHere, services: Shared, repeat: RepeatHere) -> Response:
+    """Upload a file: the fields first, the file last, streamed to storage; or name a finished upload. A worker reads it afterwards."""
+    origin = Origin(caller.workspace_id, store.new_dataset_id(), upload_id=body.upload)
+
+    def make() -> Answer:
+        sent = take_upload(services, origin, stated=body.format, pointer="/format")
+        told = None if sent is None else replace(sent, name=body.name, types=body.types, mode=body.mode)
+        return store_dataset(services, origin, told, repeat)
+
+    return respond(kept(services, origin, make))
+
+
+@uploads.post(ROUTE_PATH, include_in_schema=False)
+async def create_dataset_from_file(
+    request: Request, caller: CallerHere, services: Shared, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Upload a file: the fields first, the file last. It is streamed to storage; a worker reads it afterwards."""
-    key = idempotency.checked(idempotency_key)
-    boundary = boundary_of(request.headers.get("content-type"))
-    running: Running = request.app.state.running
-    dataset_id = store.new_dataset_id()
-    with running.hold(caller.workspace_id, ROUTE, key):
-        try:
-            write = partial(services.blobs.write, store.upload_key(dataset_id))
-            upload = await receive_upload(request.stream(), boundary, write, limit=services.settings.max_upload_bytes)
-            repeat = idempotency.repeatable(caller.workspace_id, ROUTE, key, *upload.said)
-            with anyio.CancelScope(shield=True):  # once the row is committed, a caller that hangs up must not take its file away
-                made_answer = await run_in_threadpool(_create, services, caller.workspace_id, dataset_id, upload, repeat)
-        except BaseException:
-            await _forget(services, dataset_id)
-            raise
-    if made_answer.location != f"/v1/datasets/{dataset_id}":
-        await _forget(services, dataset_id)  # a repeat: the first upload is the one that counts
-    return respond(made_answer)
-
-
-def _create(services: Services, workspace_id: str, dataset_id: str, upload: Upload, repeat: Repeat | None) -> Answer:
-    with working(services, repeat) as work:
-
-        def make() -> Answer:
-            row = store.create_dataset(
-                work.session,
-                dataset_id=dataset_id,
-                workspace_id=workspace_id,
-                name=upload.name,
-                format=upload.format,
-                types=upload.types,
-                mode=upload.mode,
-                size_bytes=upload.size_bytes,
-                sha256=upload.sha256,
-                max_attempts=services.settings.max_attempts,
-                now=work.now,
-            )
-            work.after_commit(partial(services.bell.ring, row.id))
-            return answer(store.view(row), 202, f"/v1/datasets/{row.id}")
-
-        return work.once(make)
-
-
-async def _forget(services: Services, dataset_id: str) -> None:
-    with anyio.CancelScope(shield=True):
-        await to_thread.run_sync(services.blobs.delete, store.folder_key(dataset_id))
+    """In the document it is the second content type of `create_dataset`."""
+    origin = Origin(caller.workspace_id, store.new_dataset_id())
+    return respond(await make_from_file(request, services, origin, ROUTE, idempotency_key, FIELDS))
 
 
 @router.get("/v1/datasets", responses=problems())
@@ -155,7 +113,7 @@ def get_dataset(dataset: str, caller: CallerHere, session: Reading) -> Dataset:
 @router.get("/v1/datasets/{dataset}/rows", responses=problems(404, 409))
 def list_dataset_rows(dataset: str, caller: CallerHere, session: Reading, page: PageHere, services: Shared) -> Page[Row]:
     """A look at the rows, in the order of the file; long values are cut."""
-    row = ready(store.get_dataset(session, caller.workspace_id, dataset))
+    row = store.ready(store.get_dataset(session, caller.workspace_id, dataset))
     start = page.number() or 0
     path = services.blobs.path(store.table_key(row.id, row.epoch))
     shown = preview(path, store.profile_of(row).table_sha256, start, page.limit)
@@ -166,29 +124,16 @@ def list_dataset_rows(dataset: str, caller: CallerHere, session: Reading, page: 
 @router.get("/v1/datasets/{dataset}/profile", responses=problems(404, 409))
 def get_dataset_profile(dataset: str, caller: CallerHere, session: Reading) -> Profile:
     """What reading found out about each column."""
-    found = store.profile_of(ready(store.get_dataset(session, caller.workspace_id, dataset)))
+    found = store.profile_of(store.ready(store.get_dataset(session, caller.workspace_id, dataset)))
     return Profile(
         object="profile", rows=found.rows, dropped_rows=found.dropped_rows, split_column=found.split_column, columns=found.columns
     )
 
 
-def ready(row: DatasetRow) -> DatasetRow:
-    """The dataset, if it was read well.
-
-    Raises:
-        Conflict: `dataset_not_ready`, it is still being read; `state_conflict`, it is invalid.
-    """
-    if row.status == "ready":
-        return row
-    if row.status == "invalid":
-        raise Conflict("state_conflict", "The dataset could not be read.", "GET /v1/datasets/{id}/problems says why.")
-    raise Conflict("dataset_not_ready", "The dataset is still being read.", "Try again shortly.", retry_after_seconds=1)
-
-
 @router.get("/v1/datasets/{dataset}/suggestions", responses=problems(404, 409))
 def get_dataset_suggestions(dataset: str, caller: CallerHere, session: Reading) -> Suggestions:
     """What the dataset could be used for: types, tasks to paste into a job, split and group; and what deserves a look before."""
-    return suggest(store.profile_of(ready(store.get_dataset(session, caller.workspace_id, dataset))))
+    return suggest(store.profile_of(store.ready(store.get_dataset(session, caller.workspace_id, dataset))))
 
 
 @router.get("/v1/datasets/{dataset}/problems", response_model=Page[RowProblem], responses=_PROBLEMS)

@@ -37,15 +37,16 @@ def create_job(body: JobSpec, caller: CallerHere, work: Creating, services: Shar
     def make() -> Answer:
         session, workspace = work.session, caller.workspace_id
         spec = body.resolved()
-        plan, dataset, origin = planned(session, workspace, spec, services)
+        found = planned(session, workspace, spec, services)
         row = store.create_job(
             session,
             workspace,
             spec,
-            plan,
-            dataset=dataset,
-            backbone=origin.backbone,
-            parent=origin.parent,
+            found.plan,
+            dataset=found.dataset,
+            others=found.others,
+            backbone=found.origin.backbone,
+            parent=found.origin.parent,
             max_attempts=services.settings.max_attempts,
             now=work.now,
         )
@@ -132,7 +133,8 @@ def get_job_report(
     if format == "json" or (format is None and not _wants_page(request.headers.get("accept", ""))):
         return report
     view = store.view(row)
-    about = {"dataset": view.spec.dataset, "backbone": view.spec.backbone}
+    learnt_from = dict.fromkeys(task.dataset or view.spec.dataset for task in report.tasks.values())
+    about = {"dataset": ", ".join(learnt_from), "backbone": view.spec.backbone}
     if view.result is not None:
         about["model"] = f"{view.result.model}:{view.result.version}"
     return HTMLResponse(report_page(report, about), headers={**report_headers(), "Vary": "Accept"})

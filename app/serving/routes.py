@@ -6,17 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
-from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
-from starlette.routing import Match
-from starlette.types import Scope
 
 from app.dependencies import CallerHere
 from app.multipart import boundary_of
 from app.openapi import problems
 from app.problems import Refusal
-from app.requests import ON_LOOP_BYTES, StrictRequest, StrictRoute
+from app.requests import ON_LOOP_BYTES, MultipartRoute, StrictRequest, StrictRoute
 from app.serving.inputs import Given, decoded, encoded_chars, receive_files
 from app.serving.prediction import Serving
 from headstart.errors import TooLarge
@@ -64,19 +60,9 @@ class PredictRoute(StrictRoute):
     request_class = PredictRequest
 
 
-class FilesRoute(StrictRoute):
-    """The same address, for bodies that are multipart."""
-
+class FilesRoute(MultipartRoute):
     body_model = Predict
     """What the errors of a part are told by."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        match, child = super().matches(scope)
-        return (match, child) if match is not Match.NONE and _is_multipart(scope) else (Match.NONE, {})
-
-
-def _is_multipart(scope: Scope) -> bool:
-    return parse_options_header(Headers(scope=scope).get("content-type"))[0] == b"multipart/form-data"
 
 
 router = APIRouter(route_class=PredictRoute, tags=["models"])

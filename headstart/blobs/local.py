@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from headstart.blobs.atomic import TEMPORARY_PREFIX, atomic_file, atomic_folder, sync_folder
+from headstart.blobs.growing import Growing
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 
@@ -40,6 +41,23 @@ class LocalBlobs:
     def write_folder(self, key: str) -> AbstractContextManager[Path]:
         """A folder that appears under `key` when the block ends well."""
         return atomic_folder(self.path(key))
+
+    def grow(self, key: str) -> Growing:
+        """The file of `key`, which is there, to add to; locked until it is closed."""
+        return Growing(self.path(key))
+
+    def link(self, key: str, to: str) -> None:
+        """Give the file of `key` a second name, without a copy where the file system can; whichever goes, the other stays."""
+        path, target = self.path(key), self.path(to)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, target)
+        except OSError as error:
+            if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}:
+                raise
+            with open(path, "rb") as source, atomic_file(target) as copy:
+                shutil.copyfileobj(source, copy, 2**20)
+        sync_folder(target.parent)
 
     def delete(self, key: str) -> None:
         """Take `key` away at once; open maps of its files stay valid. Absent is fine."""

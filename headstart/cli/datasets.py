@@ -1,4 +1,4 @@
-"""`headstart datasets`: upload, see and delete."""
+"""`headstart datasets`: upload, append, compare, see and delete."""
 
 from __future__ import annotations
 
@@ -15,9 +15,18 @@ from headstart.errors import BadInput, NotFound, listing, quote
 from headstart.specs.datasets import FORMATS, READ_MODES
 from headstart.specs.pages import DEFAULT_LIMIT
 
-app = typer.Typer(help="Labelled data: upload, see, delete.", no_args_is_help=True)
+app = typer.Typer(help="Labelled data: upload, append, compare, see, delete.", no_args_is_help=True)
 
 Reference = Annotated[str, typer.Argument(metavar="DATASET", help="Id, name (newest ready version) or name:2.")]
+
+Schema = Annotated[str | None, typer.Option(metavar="JSON", help='Column types that are stated: {"label": "category"}.')]
+Mode = Annotated[
+    str | None, typer.Option(help=f"One of {listing(READ_MODES)}: whether a bad row refuses the file or is dropped [default: strict].")
+]
+Resumable = Annotated[
+    bool | None,
+    typer.Option("--resumable/--at-once", help="Send it in pieces, to go on after a break [default: from 64 MiB on]."),
+]
 
 
 @app.command("list")
@@ -48,16 +57,67 @@ def upload(
     *,
     name: Annotated[str | None, typer.Option(help="The dataset's name [default: the file's].")] = None,
     format: Annotated[str | None, typer.Option("--format", help=f"One of {listing(FORMATS)} [default: by the file's ending].")] = None,  # noqa: A002
-    schema: Annotated[str | None, typer.Option(metavar="JSON", help='Column types that are stated: {"label": "category"}.')] = None,
-    mode: Annotated[
-        str | None, typer.Option(help=f"One of {listing(READ_MODES)}: whether a bad row refuses the file or is dropped [default: strict].")
-    ] = None,
+    schema: Schema = None,
+    mode: Mode = None,
+    resumable: Resumable = None,
     as_json: Json = False,
 ) -> None:
-    """Upload a file or folder and wait until it has been read."""
+    """Upload a file or folder and wait until it has been read. Said again after a break, it goes on where it was."""
     with session(context, as_json=as_json) as here:
-        row = here.client.upload(file, name=name, format=format, schema=_schema(schema), mode=mode)
+        progress = not here.json
+        row = here.client.upload(file, name=name, format=format, schema=_schema(schema), mode=mode, resumable=resumable, progress=progress)
         here.show(calls.get_dataset(row.id), tables.dataset)
+
+
+@app.command("append")
+def append(
+    context: typer.Context,
+    dataset: Reference,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help=f"The new rows: a file in one of these formats: {listing(FORMATS)}, also as .gz or .zst; or a folder.",
+            exists=True,
+            readable=True,
+        ),
+    ],
+    *,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="Replace rows that have the same value here; columns that the file lacks stay [default: add all]."
+        ),
+    ] = None,
+    format: Annotated[str | None, typer.Option("--format", help=f"One of {listing(FORMATS)} [default: by the file's ending].")] = None,  # noqa: A002
+    schema: Schema = None,
+    mode: Mode = None,
+    resumable: Resumable = None,
+    as_json: Json = False,
+) -> None:
+    """Make the next version of a dataset from its rows and a file's, and wait until it has been read."""
+    with session(context, as_json=as_json) as here:
+        begun, progress = _id(here, dataset), not here.json
+        row = here.client.append(
+            begun, file, key=key, format=format, schema=_schema(schema), mode=mode, resumable=resumable, progress=progress
+        )
+        here.show(calls.get_dataset(row.id), tables.dataset)
+
+
+@app.command("diff")
+def get_dataset_diff(
+    context: typer.Context,
+    dataset: Reference,
+    against: Annotated[str | None, typer.Argument(metavar="AGAINST", help="The earlier version [default: what it was made from].")] = None,
+    *,
+    key: Annotated[str | None, typer.Option(metavar="COLUMN", help="A column that tells rows apart, to see which changed.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    after: After = None,
+    as_json: Json = False,
+) -> None:
+    """Show what changed between two versions: columns, labels, and rows by number."""
+    with session(context, as_json=as_json) as here:
+        earlier = None if against is None else _id(here, against)
+        here.show(calls.get_dataset_diff(_id(here, dataset), against=earlier, key=key, limit=limit, after=after), tables.diff)
 
 
 @app.command("suggestions")

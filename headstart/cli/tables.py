@@ -22,6 +22,7 @@ from headstart.specs.problems import Failure
 from headstart.specs.reports import TRIVIAL, Report, TaskReport
 from headstart.specs.suggestions import Suggestions
 from headstart.specs.verdict import verdict
+from headstart.specs.versions import DatasetDiff
 from headstart.specs.workspaces import Workspace
 
 Cell = object
@@ -83,11 +84,44 @@ def dataset(row: Dataset) -> RenderableType:
             ("dropped rows", row.dropped_rows),
             ("bytes", row.bytes),
             ("problems", row.problem_count),
+            ("parent", None if row.parent is None else f"{row.parent.dataset} ({row.parent.how})"),
             ("error", _failure(row.error)),
         ]
     )
     columns = [(column.name, column.type, column.missing, column.distinct) for column in row.columns or []]
     return Group(head, "", table(("column", "type", "missing", "distinct"), columns)) if columns else head
+
+
+def diff(row: DatasetDiff) -> RenderableType:
+    columns, rows = row.columns, row.rows
+    head = facts(
+        [
+            ("dataset", row.dataset),
+            ("against", row.against),
+            ("rows", f"{rows.before} before, {rows.after} after"),
+            ("columns added", ", ".join(columns.added) or None),
+            ("columns removed", ", ".join(columns.removed) or None),
+            ("columns retyped", ", ".join(f"{each.column}: {each.before} to {each.after}" for each in columns.retyped) or None),
+        ]
+    )
+    shown = [
+        ("added", rows.added, _numbers(row.added)),
+        ("removed", rows.removed, _numbers(row.removed)),
+        ("changed", rows.changed, _numbers([each.after for each in row.changed])),
+        ("unchanged", rows.unchanged, _numbers([each.after for each in row.unchanged])),
+    ]
+    parts: list[RenderableType] = [head, "", table(("rows", "count", "numbers"), shown)]
+    for name, counts in row.labels.items():
+        labels = dict.fromkeys([*counts.before, *counts.after])
+        parts += [
+            "",
+            table((name, "before", "after"), [(label, counts.before.get(label, 0), counts.after.get(label, 0)) for label in labels]),
+        ]
+    return Group(*parts) if row.next is None else Group(*parts, "", Text(f"More: --after {row.next}"))
+
+
+def _numbers(rows: Sequence[int]) -> str:
+    return ", ".join(str(row) for row in rows)
 
 
 def suggestions(found: Suggestions) -> RenderableType:

@@ -8,14 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from headstart.client import backbones, cache, datasets, health, jobs, keys, models, streams, workspaces
+from headstart.client import backbones, cache, datasets, health, jobs, keys, models, sending, streams, uploads, workspaces
 from headstart.client.credentials import find_credentials
 from headstart.client.http import AsyncConnection, AsyncSurroundings
 from headstart.client.inputs import Given
 from headstart.client.protocol import Retries
 from headstart.specs.backbones import Backbone, Layer
 from headstart.specs.cache import Cache
-from headstart.specs.datasets import Dataset, Profile, Row, RowProblem
+from headstart.specs.datasets import Dataset, How, Profile, Row, RowProblem
 from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric
 from headstart.specs.keys import Key, NewKey, Scope
 from headstart.specs.models import Model, ModelVersion
@@ -24,6 +24,8 @@ from headstart.specs.plans import Plan
 from headstart.specs.predictions import Prediction
 from headstart.specs.reports import Report
 from headstart.specs.suggestions import Suggestions
+from headstart.specs.uploads import Upload
+from headstart.specs.versions import DatasetDiff
 from headstart.specs.workspaces import Workspace
 
 
@@ -65,22 +67,42 @@ class AsyncHeadstart:
 
     async def create_dataset(
         self,
-        file: str | Path | BinaryIO,
+        file: str | Path | BinaryIO | None = None,
         *,
         name: str,
+        upload: str | None = None,
         format: str | None = None,  # noqa: A002 - the contract's word
         schema: Mapping[str, str] | None = None,
         mode: str | None = None,
         idempotency_key: str | None = None,
     ) -> Dataset:
-        """Send a file, streamed from disk; the dataset is `pending` until a worker has read it. `upload` waits for that.
+        """Send a file, streamed from disk, or name a finished upload; it is `pending` until it was read. `mode`: see `uploading.upload`."""
+        more = {"upload": upload, "format": format, "schema": schema, "mode": mode, "idempotency_key": idempotency_key}
+        return await self.connection.send(datasets.create_dataset(file, name=name, **more))  # type: ignore[arg-type]
 
-        Args:
-            mode: `strict`, the default, refuses a file with a bad row; `lenient` drops such rows and counts them.
-        """
-        return await self.connection.send(
-            datasets.create_dataset(file, name=name, format=format, schema=schema, mode=mode, idempotency_key=idempotency_key)
-        )
+    async def create_dataset_version(
+        self,
+        dataset: str,
+        file: str | Path | BinaryIO | None = None,
+        *,
+        how: How = "append",
+        key: str | None = None,
+        upload: str | None = None,
+        rows: Sequence[Mapping[str, Any]] | None = None,
+        format: str | None = None,  # noqa: A002
+        schema: Mapping[str, str] | None = None,
+        mode: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Dataset:
+        """The next version of a dataset: its rows and those of a file, a finished upload or `rows`, added or in place of others by `key`."""
+        more = {"key": key, "upload": upload, "rows": rows, "format": format, "schema": schema, "mode": mode}
+        return await self.connection.send(datasets.create_dataset_version(dataset, file, how=how, idempotency_key=idempotency_key, **more))  # type: ignore[arg-type]
+
+    async def get_dataset_diff(
+        self, dataset: str, *, against: str | None = None, key: str | None = None, limit: int | None = None, after: str | None = None
+    ) -> DatasetDiff:
+        """What changed from an earlier version, by default the one it was made from; a page of row numbers of each kind."""
+        return await self.connection.send(datasets.get_dataset_diff(dataset, against=against, key=key, limit=limit, after=after))
 
     async def list_datasets(self, *, limit: int | None = None, after: str | None = None) -> Page[Dataset]:
         return await self.connection.send(datasets.list_datasets(limit=limit, after=after))
@@ -103,6 +125,33 @@ class AsyncHeadstart:
 
     async def delete_dataset(self, dataset: str) -> None:
         await self.connection.send(datasets.delete_dataset(dataset))
+
+    # resumable uploads
+
+    async def create_upload(
+        self, *, size_bytes: int, metadata: Mapping[str, str] | None = None, idempotency_key: str | None = None
+    ) -> Upload:
+        """Announce a file; `send_file` does all of it."""
+        return await self.connection.send(uploads.create_upload(size_bytes=size_bytes, metadata=metadata, idempotency_key=idempotency_key))
+
+    async def list_uploads(self, *, limit: int | None = None, after: str | None = None) -> Page[Upload]:
+        return await self.connection.send(uploads.list_uploads(limit=limit, after=after))
+
+    async def get_upload(self, upload: str) -> Upload:
+        return await self.connection.send(uploads.get_upload(upload))
+
+    async def patch_upload(self, upload: str, content: bytes, *, offset: int) -> None:
+        await self.connection.send(uploads.patch_upload(upload, content, offset=offset))
+
+    async def delete_upload(self, upload: str) -> None:
+        await self.connection.send(uploads.delete_upload(upload))
+
+    async def send_file(self, file: str | Path | BinaryIO, *, tell: sending.Told | None = None) -> Upload:
+        """Send a file in pieces, on from where an earlier try was broken off; `tell` hears the bytes that are there, and all there will be."""
+        with sending.opened(file) as opened:
+            source = sending.described(opened, Path(str(getattr(opened, "name", "upload"))).name)
+            steps = sending.sent(source, self.connection.retries, self.connection.surroundings.jitter, tell or sending.quietly)
+            return await self.connection.run(steps)
 
     # backbones
 

@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from headstart.client.protocol import Call, Upload, answer, fresh_key, nothing, query, route
-from headstart.specs.datasets import Dataset, Profile, Row, RowProblem
+from headstart.client.protocol import Call, answer, body, fresh_key, multipart, nothing, query, route, stated
+from headstart.specs.datasets import Dataset, How, Profile, Row, RowProblem
 from headstart.specs.pages import Page
 from headstart.specs.suggestions import Suggestions
+from headstart.specs.versions import DatasetDiff
 
 
 def create_dataset(
-    file: str | Path | BinaryIO,
+    file: str | Path | BinaryIO | None = None,
     *,
     name: str,
+    upload: str | None = None,
     format: str | None = None,  # noqa: A002 - the contract's word
     schema: Mapping[str, str] | None = None,
     mode: str | None = None,
     idempotency_key: str | None = None,
 ) -> Call[Dataset]:
-    fields = {"name": name}
-    if format is not None:
-        fields["format"] = format
-    if schema is not None:
-        fields["schema"] = json.dumps(dict(schema))
-    if mode is not None:
-        fields["mode"] = mode
-    source = Path(file) if isinstance(file, str) else file
-    upload = Upload(fields, source, Path(str(getattr(source, "name", "upload"))).name)
-    return Call("POST", route("datasets"), answer(Dataset), upload=upload, idempotency_key=fresh_key(idempotency_key))
+    more = stated(format=format, mode=mode)
+    key = fresh_key(idempotency_key)
+    if upload is not None:
+        content = body({"name": name, "upload": upload} | more | ({} if schema is None else {"schema": dict(schema)}))
+        return Call("POST", route("datasets"), answer(Dataset), content=content, idempotency_key=key)
+    return Call("POST", route("datasets"), answer(Dataset), upload=multipart(file, {"name": name} | more, schema), idempotency_key=key)
+
+
+def create_dataset_version(
+    dataset: str,
+    file: str | Path | BinaryIO | None = None,
+    *,
+    how: How = "append",
+    key: str | None = None,
+    upload: str | None = None,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+    format: str | None = None,  # noqa: A002
+    schema: Mapping[str, str] | None = None,
+    mode: str | None = None,
+    idempotency_key: str | None = None,
+) -> Call[Dataset]:
+    more, mode_only = stated(key=key, format=format), stated(mode=mode)
+    path, repeat = route("datasets", dataset, "versions"), fresh_key(idempotency_key)
+    if upload is None and rows is None:
+        fields = {"how": how} | more | mode_only
+        return Call("POST", path, answer(Dataset), upload=multipart(file, fields, schema), idempotency_key=repeat)
+    given = more | ({"rows": [dict(row) for row in rows]} if rows is not None else {}) | stated(upload=upload)
+    content = body({how: given} | mode_only | ({} if schema is None else {"schema": dict(schema)}))
+    return Call("POST", path, answer(Dataset), content=content, idempotency_key=repeat)
+
+
+def get_dataset_diff(
+    dataset: str, *, against: str | None = None, key: str | None = None, limit: int | None = None, after: str | None = None
+) -> Call[DatasetDiff]:
+    params = query(against=against, key=key, limit=limit, after=after)
+    return Call("GET", route("datasets", dataset, "diff"), answer(DatasetDiff), params)
 
 
 def list_datasets(*, limit: int | None = None, after: str | None = None) -> Call[Page[Dataset]]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,7 +17,9 @@ import httpx
 from headstart import __version__
 from headstart.client.credentials import Credentials
 from headstart.client.protocol import Call, Outcome, Retries, Tries, request_arguments
+from headstart.client.sending import Steps
 from headstart.client.streams import Following, Message, Stream, is_stream
+from headstart.errors import HeadstartError
 
 T = TypeVar("T")
 
@@ -37,13 +40,33 @@ class Connection:
     def __init__(self, credentials: Credentials, *, timeout: float, retries: Retries, surroundings: Surroundings) -> None:
         self.url = credentials.url
         self.surroundings = surroundings
+        self.retries = retries
         self._timeout = timeout
-        self._retries = retries
         self._http = httpx.Client(transport=surroundings.transport, **_options(credentials))
 
     def send(self, call: Call[T]) -> T:
         """Make a call and parse its answer."""
         return call.read(self.fetch(call))
+
+    def run(self, steps: Steps[T]) -> T:
+        """Do what steps say, one after the other; gives what comes of them."""
+        do = partial(next, steps)
+        while True:
+            try:
+                step = do()
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            try:
+                done = self._rest(step) if isinstance(step, float) else self.send(step)
+            except HeadstartError as error:
+                do = partial(steps.throw, error)
+            else:
+                do = partial(steps.send, done)
+
+    def _rest(self, seconds: float) -> object:
+        self.surroundings.sleep(seconds)
+        return None
 
     def fetch(self, call: Call[Any]) -> bytes:
         """Make a call; its answer as it came over the wire.
@@ -51,7 +74,7 @@ class Connection:
         Raises:
             HeadstartError: what the server refused, or Unavailable when it cannot be reached.
         """
-        tries = Tries(call, self._retries, self.surroundings.jitter)
+        tries = Tries(call, self.retries, self.surroundings.jitter)
         with call.upload.opened() if call.upload is not None else nullcontext() as file:
             while True:
                 outcome = self._try(call, file)
@@ -66,7 +89,7 @@ class Connection:
         Raises:
             HeadstartError: what the server refused, or Unavailable when it stays away for a minute.
         """
-        following = Following(stream, self._retries, self.surroundings.jitter)
+        following = Following(stream, self.retries, self.surroundings.jitter)
         outcome: Outcome
         while True:
             try:
@@ -110,13 +133,29 @@ class AsyncConnection:
     def __init__(self, credentials: Credentials, *, timeout: float, retries: Retries, surroundings: AsyncSurroundings) -> None:
         self.url = credentials.url
         self.surroundings = surroundings
+        self.retries = retries
         self._timeout = timeout
-        self._retries = retries
         self._http = httpx.AsyncClient(transport=surroundings.transport, **_options(credentials))
 
     async def send(self, call: Call[T]) -> T:
         """Make a call and parse its answer."""
         return call.read(await self.fetch(call))
+
+    async def run(self, steps: Steps[T]) -> T:
+        """Do what steps say, one after the other; gives what comes of them."""
+        do = partial(next, steps)
+        while True:
+            try:
+                step = do()
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            try:
+                done = await (self.surroundings.sleep(step) if isinstance(step, float) else self.send(step))
+            except HeadstartError as error:
+                do = partial(steps.throw, error)
+            else:
+                do = partial(steps.send, done)
 
     async def fetch(self, call: Call[Any]) -> bytes:
         """Make a call; its answer as it came over the wire.
@@ -124,7 +163,7 @@ class AsyncConnection:
         Raises:
             HeadstartError: what the server refused, or Unavailable when it cannot be reached.
         """
-        tries = Tries(call, self._retries, self.surroundings.jitter)
+        tries = Tries(call, self.retries, self.surroundings.jitter)
         with call.upload.opened() if call.upload is not None else nullcontext() as file:
             while True:
                 outcome = await self._try(call, file)
@@ -139,7 +178,7 @@ class AsyncConnection:
         Raises:
             HeadstartError: what the server refused, or Unavailable when it stays away for a minute.
         """
-        following = Following(stream, self._retries, self.surroundings.jitter)
+        following = Following(stream, self.retries, self.surroundings.jitter)
         outcome: Outcome
         while True:
             try:

@@ -9,7 +9,16 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.text import Text
 
 from headstart.specs.jobs import Job, JobStatus
@@ -123,6 +132,19 @@ class Lines:
         self._said = (status, now)
         rest = "" if job.status.terminal else f", {spoken(left)} left"
         self._console.print(Text(f"{job.id} {status} {job.progress.fraction:.0%} after {spoken(now - self._began)}{rest}"))
+
+
+@contextmanager
+def watch_upload(filename: str, *, show: bool, console: Console | None = None) -> Iterator[Callable[[int, int], None]]:
+    """A bar of bytes on a terminal, and nothing elsewhere; gives what is to be told how many are there, and how many there will be."""
+    console = console or Console(stderr=True)
+    if not (show and console.is_terminal):
+        yield lambda _there, _whole: None
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(filename, total=None)
+        yield lambda there, whole: progress.update(task, completed=there, total=whole)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from headstart.errors import (
     Denied,
     Fault,
     HeadstartError,
+    Locked,
     Malformed,
     NotFound,
     Overloaded,
@@ -41,7 +42,19 @@ Shape = TypeVar("Shape", bound=BaseModel)
 UNEXPECTED = "unexpected_answer"
 _FAMILY: Mapping[int, type[HeadstartError]] = {
     kind.status: kind
-    for kind in (BadInput, Malformed, Unauthenticated, Denied, NotFound, Conflict, TooLarge, UnsupportedMedia, Overloaded, Unavailable)
+    for kind in (
+        BadInput,
+        Malformed,
+        Unauthenticated,
+        Denied,
+        NotFound,
+        Conflict,
+        Locked,
+        TooLarge,
+        UnsupportedMedia,
+        Overloaded,
+        Unavailable,
+    )
 } | {502: Unavailable, 504: Unavailable}
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _WAIT_FOR = frozenset({"dataset_not_ready", "idempotency_running"})
@@ -64,6 +77,19 @@ class Upload:
                 yield file
         else:
             yield self.file
+
+
+def multipart(file: str | Path | BinaryIO | None, fields: Mapping[str, str], schema: Mapping[str, str] | None) -> Upload:
+    """A file with its fields.
+
+    Raises:
+        BadInput: there is no file.
+    """
+    if file is None:
+        raise BadInput("invalid_field", "There is neither a file nor an upload.", "Give the file to send, or the id of a finished upload.")
+    source = Path(file) if isinstance(file, str) else file
+    stated = {} if schema is None else {"schema": json.dumps(dict(schema))}
+    return Upload({**fields, **stated}, source, Path(str(getattr(source, "name", "upload"))).name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +163,11 @@ def route(*parts: str) -> str:
         raise BadInput("invalid_field", "An id or name holds characters that cannot be sent.") from None
 
 
+def stated(**fields: str | None) -> dict[str, str]:
+    """The fields of a body that are not left out."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def query(**params: str | int | None) -> dict[str, str]:
     """Query parameters without those that are None."""
     return {name: str(value) for name, value in params.items() if value is not None}
@@ -174,7 +205,7 @@ def request_arguments(call: Call[T], file: BinaryIO | None, timeout_seconds: flo
     timeout = httpx.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds), read=timeout_seconds + call.wait_seconds)
     arguments: dict[str, Any] = {"method": call.method, "url": call.path, "params": dict(call.params), "timeout": timeout}
     if call.content is not None:
-        headers["Content-Type"] = "application/json"
+        headers.setdefault("Content-Type", "application/json")
         arguments["content"] = call.content
     if call.upload is not None and file is not None:
         boundary = hashlib.sha256((call.idempotency_key or call.path).encode()).hexdigest()[:32]

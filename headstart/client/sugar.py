@@ -1,22 +1,18 @@
-"""Whole errands over the plain operations: upload and wait, adapt, follow a job, predict for any number of inputs."""
+"""Whole errands over the plain operations: find, adapt, follow a job, predict for any number of inputs."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from headstart.client.folders import zipped
 from headstart.client.inputs import Given, is_one, weight, written
 from headstart.client.progress import Watch, watch
 from headstart.errors import BadInput, Conflict, EngineFault, Fault, HeadstartError, NotFound, Unavailable, quote
 from headstart.specs.backbones import Backbone
-from headstart.specs.datasets import MEDIA_TYPES, Dataset, format_of, plain_stem
+from headstart.specs.datasets import MEDIA_TYPES, Dataset
 from headstart.specs.fields import NAME_PATTERN
 from headstart.specs.jobs import Event, Job, JobStatus, LogLine
 from headstart.specs.pages import MAX_LIMIT, Page
@@ -30,7 +26,6 @@ T = TypeVar("T")
 Waiting = TypeVar("Waiting", Dataset, Backbone)
 
 _SOURCES = ("demo:", "path:", "hub:")
-_SPOOL_BYTES = 8 * 2**20
 BATCH_CHARS = 8 * 2**20
 """Of the inputs in one request, which a server's limit on bodies should allow; a larger input goes alone."""
 _OUTAGE_SECONDS = 60.0
@@ -48,63 +43,7 @@ def iterate(operation: Callable[..., Page[T]], *arguments: str, limit: int = MAX
         after = page.next
 
 
-def upload(
-    client: Headstart,
-    source: str | Path | Iterable[Mapping[str, Any]],
-    *,
-    name: str | None = None,
-    format: str | None = None,  # noqa: A002 - the contract's word
-    schema: Mapping[str, str] | None = None,
-    mode: str | None = None,
-    timeout: float | None = None,
-) -> Dataset:
-    """Send a file, a folder or rows and wait until the dataset is ready.
-
-    Args:
-        client: where to.
-        source: path of a file, or of a folder of images, recordings or tables, which is sent as a zip; or rows as dictionaries, which are
-            sent as JSONL.
-        name: the dataset's name; None: the file's, in lower case. Rows need one.
-        format: one of `headstart.specs.datasets.FORMATS`; None: by the file's ending.
-        schema: column types that are stated, not guessed: `{"label": "category"}`.
-        mode: `strict`, the default, refuses a file with a bad row; `lenient` drops such rows and counts them in `dropped_rows`.
-        timeout: seconds to wait for the worker; None: as long as it takes.
-
-    Raises:
-        BadInput: the file was read and found unusable; `faults` name the first rows.
-    """
-    if isinstance(source, str | Path):
-        created = _send_path(client, Path(source), name, format, schema, mode)
-    elif name is None:
-        raise BadInput("invalid_field", "Rows need a name.", 'Give one: upload(rows, name="reviews").')
-    else:
-        with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as file:
-            _write_rows(source, file)
-            created = client.create_dataset(file, name=name, format="jsonl", schema=schema, mode=mode)  # type: ignore[arg-type]
-    return _ready(client, created, client.get_dataset, timeout)
-
-
-def _send_path(
-    client: Headstart, path: Path, name: str | None, format_: str | None, schema: Mapping[str, str] | None, mode: str | None
-) -> Dataset:
-    if path.is_dir():
-        with zipped(path) as archive:
-            return client.create_dataset(archive, name=name or _name_of(path.resolve().name), format="zip", schema=schema, mode=mode)  # type: ignore[arg-type]
-    return client.create_dataset(
-        path, name=name or _name_of(plain_stem(path.name)), format=format_ or format_of(path.name), schema=schema, mode=mode
-    )
-
-
-def _write_rows(rows: Iterable[Mapping[str, Any]], file: IO[bytes]) -> None:
-    for number, row in enumerate(rows, start=1):
-        try:
-            file.write(json.dumps(dict(row), ensure_ascii=False, allow_nan=False).encode() + b"\n")
-        except (TypeError, ValueError, RecursionError):
-            hint = "A row is a dictionary of strings, finite numbers, booleans and None."
-            raise BadInput("invalid_field", f"Row {number} cannot be written as JSON.", hint, faults=(Fault(None, hint, number),)) from None
-
-
-def _name_of(text: str) -> str:
+def name_of(text: str) -> str:
     """A name that the contract takes, from a file's or folder's."""
     name = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:63]
     if not re.fullmatch(NAME_PATTERN, name):
@@ -112,7 +51,7 @@ def _name_of(text: str) -> str:
     return name
 
 
-def _ready(client: Headstart, row: Waiting, fetch: Callable[[str], Waiting], timeout: float | None) -> Waiting:
+def ready(client: Headstart, row: Waiting, fetch: Callable[[str], Waiting], timeout: float | None) -> Waiting:
     """Wait until a worker has read a dataset or backbone.
 
     Raises:
@@ -185,12 +124,12 @@ def ensure_backbone(client: Headstart, source: str, *, name: str | None = None, 
         row = None
     if row is None:
         try:
-            row = client.create_backbone(name=name or _name_of(re.split(r"[:/]", source.partition("@")[0])[-1]), source=source)
+            row = client.create_backbone(name=name or name_of(re.split(r"[:/]", source.partition("@")[0])[-1]), source=source)
         except Conflict:  # someone else has just registered it
             row = find_backbone(client, source)
             if row is None:
                 raise
-    return _ready(client, row, client.get_backbone, timeout)
+    return ready(client, row, client.get_backbone, timeout)
 
 
 def adapt(

@@ -8,14 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 
-from headstart.client import backbones, cache, datasets, health, jobs, keys, models, streams, sugar, workspaces
+from headstart.client import backbones, cache, datasets, health, jobs, keys, models, sending, streams, sugar, uploading, uploads, workspaces
 from headstart.client.credentials import find_credentials
 from headstart.client.http import Connection, Surroundings
 from headstart.client.inputs import Given
 from headstart.client.protocol import Retries
 from headstart.specs.backbones import Backbone, Layer
 from headstart.specs.cache import Cache
-from headstart.specs.datasets import Dataset, Profile, Row, RowProblem
+from headstart.specs.datasets import Dataset, How, Profile, Row, RowProblem
 from headstart.specs.jobs import Event, Job, JobSpec, LogLine, Metric
 from headstart.specs.keys import Key, NewKey, Scope
 from headstart.specs.models import Model, ModelVersion
@@ -24,6 +24,8 @@ from headstart.specs.plans import Plan
 from headstart.specs.predictions import Prediction
 from headstart.specs.reports import Report
 from headstart.specs.suggestions import Suggestions
+from headstart.specs.uploads import Upload
+from headstart.specs.versions import DatasetDiff
 from headstart.specs.workspaces import Workspace
 
 T = TypeVar("T")
@@ -79,22 +81,42 @@ class Headstart:
 
     def create_dataset(
         self,
-        file: str | Path | BinaryIO,
+        file: str | Path | BinaryIO | None = None,
         *,
         name: str,
+        upload: str | None = None,
         format: str | None = None,  # noqa: A002 - the contract's word
         schema: Mapping[str, str] | None = None,
         mode: str | None = None,
         idempotency_key: str | None = None,
     ) -> Dataset:
-        """Send a file, streamed from disk; the dataset is `pending` until a worker has read it. `upload` waits for that.
+        """Send a file, streamed from disk, or name a finished upload; it is `pending` until it was read. `mode`: see `uploading.upload`."""
+        more = {"upload": upload, "format": format, "schema": schema, "mode": mode, "idempotency_key": idempotency_key}
+        return self.connection.send(datasets.create_dataset(file, name=name, **more))  # type: ignore[arg-type]
 
-        Args:
-            mode: `strict`, the default, refuses a file with a bad row; `lenient` drops such rows and counts them.
-        """
-        return self.connection.send(
-            datasets.create_dataset(file, name=name, format=format, schema=schema, mode=mode, idempotency_key=idempotency_key)
-        )
+    def create_dataset_version(
+        self,
+        dataset: str,
+        file: str | Path | BinaryIO | None = None,
+        *,
+        how: How = "append",
+        key: str | None = None,
+        upload: str | None = None,
+        rows: Sequence[Mapping[str, Any]] | None = None,
+        format: str | None = None,  # noqa: A002
+        schema: Mapping[str, str] | None = None,
+        mode: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Dataset:
+        """The next version of a dataset: its rows and those of a file, a finished upload or `rows`, added or in place of others by `key`."""
+        more = {"key": key, "upload": upload, "rows": rows, "format": format, "schema": schema, "mode": mode}
+        return self.connection.send(datasets.create_dataset_version(dataset, file, how=how, idempotency_key=idempotency_key, **more))  # type: ignore[arg-type]
+
+    def get_dataset_diff(
+        self, dataset: str, *, against: str | None = None, key: str | None = None, limit: int | None = None, after: str | None = None
+    ) -> DatasetDiff:
+        """What changed from an earlier version, by default the one it was made from; a page of row numbers of each kind."""
+        return self.connection.send(datasets.get_dataset_diff(dataset, against=against, key=key, limit=limit, after=after))
 
     def list_datasets(self, *, limit: int | None = None, after: str | None = None) -> Page[Dataset]:
         return self.connection.send(datasets.list_datasets(limit=limit, after=after))
@@ -117,6 +139,28 @@ class Headstart:
 
     def delete_dataset(self, dataset: str) -> None:
         self.connection.send(datasets.delete_dataset(dataset))
+
+    # resumable uploads
+
+    def create_upload(self, *, size_bytes: int, metadata: Mapping[str, str] | None = None, idempotency_key: str | None = None) -> Upload:
+        """Announce a file; `send_file` does all of it."""
+        return self.connection.send(uploads.create_upload(size_bytes=size_bytes, metadata=metadata, idempotency_key=idempotency_key))
+
+    def list_uploads(self, *, limit: int | None = None, after: str | None = None) -> Page[Upload]:
+        return self.connection.send(uploads.list_uploads(limit=limit, after=after))
+
+    def get_upload(self, upload: str) -> Upload:
+        return self.connection.send(uploads.get_upload(upload))
+
+    def patch_upload(self, upload: str, content: bytes, *, offset: int) -> None:
+        self.connection.send(uploads.patch_upload(upload, content, offset=offset))
+
+    def delete_upload(self, upload: str) -> None:
+        self.connection.send(uploads.delete_upload(upload))
+
+    def send_file(self, file: str | Path | BinaryIO, *, tell: sending.Told | None = None) -> Upload:
+        """Send a file in pieces, on from where an earlier try was broken off; `tell` hears the bytes that are there, and all there will be."""
+        return uploading.send_file(self, file, tell or sending.quietly)
 
     # backbones
 
@@ -268,10 +312,30 @@ class Headstart:
         format: str | None = None,  # noqa: A002 - the contract's word
         schema: Mapping[str, str] | None = None,
         mode: str | None = None,
+        resumable: bool | None = None,
+        progress: bool = True,
         timeout: float | None = None,
     ) -> Dataset:
-        """Send a file, a folder or rows, and wait until the dataset is ready. See `sugar.upload`."""
-        return sugar.upload(self, source, name=name, format=format, schema=schema, mode=mode, timeout=timeout)
+        """Send a file, a folder or rows, and wait until the dataset is ready. See `uploading.upload` and `uploading.Ways`."""
+        ways = uploading.Ways(resumable, progress, timeout)
+        return uploading.upload(self, source, name=name, format=format, schema=schema, mode=mode, ways=ways)
+
+    def append(
+        self,
+        dataset: Dataset | str,
+        source: str | Path | Iterable[Mapping[str, Any]],
+        *,
+        key: str | None = None,
+        format: str | None = None,  # noqa: A002
+        schema: Mapping[str, str] | None = None,
+        mode: str | None = None,
+        resumable: bool | None = None,
+        progress: bool = True,
+        timeout: float | None = None,
+    ) -> Dataset:
+        """Send more rows, or with `key` rows in place of others, and wait until the next version is ready. See `uploading.append`."""
+        ways, begun = uploading.Ways(resumable, progress, timeout), dataset.id if isinstance(dataset, Dataset) else dataset
+        return uploading.append(self, begun, source, key=key, format=format, schema=schema, mode=mode, ways=ways)
 
     def find_dataset(self, reference: str) -> Dataset | None:
         """By id, `name` or `name:2`; the newest ready one before any other."""

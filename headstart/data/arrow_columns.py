@@ -5,7 +5,7 @@ The types of the file choose the texts of the cells and nothing more: what a col
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 from pyarrow import compute, types
@@ -50,7 +50,10 @@ def media_of(
     Raises:
         InvalidDataset: a column has no name, or a type that is not taken.
     """
-    names = [field.name for field in schema]
+    try:
+        names = _names_of(schema)
+    except UnicodeDecodeError:
+        raise problems.refusal("not_utf8", "The name of a column holds bytes that are not UTF-8.", hint=_HINTS["not_utf8"]) from None
     if not names:
         raise problems.refusal("no_rows", "The file has no columns.")
     check_names(names, problems, "file", _HINTS["bad_header"])
@@ -66,6 +69,19 @@ def media_of(
             problems.add("too_deep", f"The column {name} is nested more than {limits.max_depth} deep.", column=field.name)
     problems.check()
     return media
+
+
+def _names_of(fields: Iterable[pa.Field]) -> list[str]:
+    """Their names, once those of all that is inside them were read, too: Arrow checks none.
+
+    Raises:
+        UnicodeDecodeError: one is not UTF-8.
+    """
+    names = []
+    for field in fields:
+        names.append(field.name)
+        _names_of(field.type.field(number) for number in range(field.type.num_fields))
+    return names
 
 
 def first_cell(column: pa.Array) -> bytes | None:

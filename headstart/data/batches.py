@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self, cast
 
 from headstart.specs.datasets import MediaType
 
@@ -28,6 +29,20 @@ class Batch:
     """Columns whose cells are bytes, and of what; the same in every batch."""
     files: Sequence[str | None] = ()
     """Where the bytes of each row come from, when they have names."""
+    words: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    """Of columns of files that were opened before: what was written of each."""
+    fresh: int | None = None
+    """Of rows of the version before: how many of them the file has replaced; those it left were checked when that version was read."""
+
+    def picked(self, places: Sequence[int]) -> Self:
+        """Some of the rows, by their place here."""
+        return replace(
+            self,
+            columns=cast("Sequence[Cells]", [[cells[place] for place in places] for cells in self.columns]),
+            rows=[self.rows[place] for place in places],
+            files=[self.files[place] for place in places] if self.files else (),
+            words={name: [words[place] for place in places] for name, words in self.words.items()},
+        )
 
 
 def rows_per_batch(width: int) -> int:

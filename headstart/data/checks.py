@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from headstart.data.batches import Batch, Cells
+from headstart.data.limits import ReadLimits
 from headstart.data.problems import Problems
 from headstart.data.profile import is_number
 from headstart.errors import quote
@@ -46,8 +47,22 @@ class Checks:
                     continue
                 if json_spans(cell):
                     _check_spans(cell, name, row, max((_length(column[place]) for column in texts), default=0), problems)
-                elif words:
+                elif words and json_texts(cell):  # an empty list may be one of spans, none of which is there
                     _check_lengths(cell, name, row, [column[place] for column in words], problems)
+
+
+def check_lengths(batch: Batch, texts: Collection[str], limits: ReadLimits, problems: Problems) -> None:
+    """See that no cell of these columns is too long: where columns of base64 are stated, readers let all of a line pass.
+
+    Raises:
+        InvalidDataset: one is.
+    """
+    most = limits.max_field_chars
+    for name, cells in zip(batch.names, batch.columns, strict=True):
+        if name in texts and max(map(len, filter(None, cells)), default=0) > most:
+            row = next(row for row, cell in zip(batch.rows, cells, strict=True) if cell and len(cell) > most)
+            message = f"Row {row} has more than {most:,} characters in the column {quote(name)}."
+            raise problems.refusal("field_too_long", message, row, column=name)
 
 
 def _look_at(cell: str, name: str, kind: ColumnType, row: int, problems: Problems) -> None:

@@ -46,6 +46,8 @@ class ReadLimits:
     """Of one recording."""
     max_listed_bytes: int = 128 * 2**20
     """Of the table in a zip archive."""
+    max_replacing_bytes: int = 512 * 2**20
+    """Of rows that replace others, which are held in memory."""
     max_kept_problems: int = 1_000
     max_kept_values: int = 1_000
 

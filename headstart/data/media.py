@@ -33,6 +33,8 @@ MAX_RATES = 20
 
 _DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+=[\w.+-]+)*;base64,")
 _LONGEST_URL_HEAD = 256
+_PIXELS = re.compile(r" image, (\d+)×(\d+), ")
+"""In the words that `MediaColumn` writes."""
 _NAMES: tuple[tuple[MediaType, str, bytes, bytes], ...] = (
     ("image", "PNG", b"\x89PNG\r\n\x1a\n", b""),
     ("image", "JPEG", b"\xff\xd8\xff", b""),
@@ -140,12 +142,24 @@ class MediaColumn:
         if cell is None:
             return None
         try:
-            return self._seen(_decoded(cell) if isinstance(cell, str) else cell)
+            content = _decoded(cell) if isinstance(cell, str) else cell
+            return self._known(content, place, batch) or self._seen(content)
         except BadInput as error:
             row, file = batch.rows[place], batch.files[place] if batch.files else None
             what = f"the file {quote(file)}" if file is not None else f"the column {quote(self.name)}"
             problems.add(error.code, f"Row {row}, {what}: {error.message}", row, self.name)
             return None
+
+    def _known(self, content: bytes, place: int, batch: Batch) -> Seen | None:
+        """A file that was opened for the version before: it need not be decoded again. None: it was not."""
+        words = batch.words[self.name][place] if self.name in batch.words else None
+        if words is None:
+            return None
+        if self._kind == "audio":
+            seconds, rate = length_of(content)  # from its header: the words round the one and lack the other
+            return Seen(content, words, (seconds, float(rate)))
+        found = _PIXELS.search(words)
+        return None if found is None else Seen(content, words, (float(found[1]), float(found[2])))
 
     def _seen(self, content: bytes) -> Seen:
         """The file, opened.

@@ -20,10 +20,19 @@ def preview(path: Path, sha256: str | None, start: int, count: int) -> list[Row]
     Raises:
         EngineFault: `bad_data`, the stored table is not what reading wrote: a file that was cut would end the process once it is mapped.
     """
-    if sha256 is not None and not _is_whole(path, sha256):
-        raise EngineFault("bad_data", "The stored table of the dataset is damaged.", "Upload the dataset again.")
+    whole(path, sha256)
     rows = open_words(path).slice(start, count).to_pylist()
     return [_row(number, values) for number, values in enumerate(rows, start=start + 1)]
+
+
+def whole(path: Path, sha256: str | None) -> None:
+    """See that a table is what reading wrote; None: nobody wrote down what that was.
+
+    Raises:
+        EngineFault: `bad_data`.
+    """
+    if sha256 is not None and not _is_whole(path, sha256):
+        raise EngineFault("bad_data", "The stored table of the dataset is damaged.", "Upload the dataset again.")
 
 
 def _row(number: int, values: dict[str, str | None]) -> Row:

@@ -27,12 +27,14 @@ HINTS = {
     "bad_quote": 'Quote the whole field, and write a quote inside it twice: "a ""good"" film".',
     "decoded_too_large": "Split the file, take columns out, or write smaller row groups.",
     "field_too_long": "A quote that is opened and never closed makes the rest of the file one field.",
+    "duplicate_key": "Give each key once: the last value that counts.",
     "empty_audio": "Record it again, or take the row out.",
     "file_not_found": "Each row's file_name is the path of a file in the archive, seen from the table.",
     "file_too_large": "Save the file smaller, or take the row out.",
     "image_too_large": "Save a smaller copy of the image, or take the row out.",
     "lengths_differ": "Each row has one tag for each of its tokens.",
     "line_too_long": "Check that rows end with a line break.",
+    "missing_key": "Fill the key in, or append the rows that have none.",
     "no_rows": "Upload a file with at least one row of data.",
     "not_a_list": 'Write lists as JSON: ["Bo", "lives", "here"]; spans as [{"start": 0, "end": 2, "label": "PER"}].',
     "not_a_number": "Mend these values, or leave the column's type out of the schema.",
@@ -123,6 +125,10 @@ class Problems:
         self._bad.clear()
         return kept
 
+    def is_bad(self, row: int) -> bool:
+        """Whether this row, of those that `good` has yet to see, is one that it will drop."""
+        return row in self._bad
+
     @contextmanager
     def inside(self, file: str, rows_before: int) -> Iterator[None]:
         """What is found meanwhile is in one file of several, whose own row 1 comes after so many others."""
@@ -131,6 +137,16 @@ class Problems:
             yield
         finally:
             self._place, self._before = "", 0
+
+    @contextmanager
+    def of_the_version_before(self) -> Iterator[None]:
+        """What is found meanwhile is in old rows, which keep their numbers: none is dropped, so each problem refuses the file."""
+        kept = self.lenient, self._place, self._before, self._highest
+        self.lenient, self._place, self._before = False, "The version before: ", 0
+        try:
+            yield
+        finally:
+            self.lenient, self._place, self._before, self._highest = kept
 
     @property
     def highest(self) -> int:

@@ -12,12 +12,13 @@ import pyarrow as pa
 
 from headstart.blobs.atomic import atomic_file
 from headstart.data.batches import Batch
-from headstart.data.checks import Checks
+from headstart.data.checks import Checks, check_lengths
 from headstart.data.compression import unpacked
 from headstart.data.guessing import guessed_types
+from headstart.data.joining import ParentTable, joined
 from headstart.data.jsonl_rows import LateColumnsError
 from headstart.data.limits import ReadLimits
-from headstart.data.media import MediaColumn
+from headstart.data.media import MediaColumn, Seen
 from headstart.data.problems import InvalidDataset, Problems
 from headstart.data.profile import ColumnCounter, RowSplits, bounds_of_each
 from headstart.data.readers import table_batches
@@ -38,6 +39,7 @@ def read_dataset(
     types: Mapping[str, ColumnType],
     limits: ReadLimits,
     mode: ReadMode = "strict",
+    parent: ParentTable | None = None,
 ) -> DatasetProfile:
     """Write the rows of `source` to `target` as an Arrow IPC file: files as bytes, all else as strings, missing cells null.
 
@@ -48,6 +50,7 @@ def read_dataset(
         format: of the file, or of what it unpacks to when it is compressed by gzip or zstd.
         types: column types that the user states; they win over the guess.
         mode: whether one bad row refuses the file, or is left out.
+        parent: the version whose rows come first or are replaced, when this is a version of another; `mode` says nothing of its rows.
 
     Raises:
         InvalidDataset: the file cannot become a dataset; `target` is not there then.
@@ -60,9 +63,10 @@ def read_dataset(
             problems = Problems(limits.max_kept_problems, lenient=mode == "lenient")
             file.seek(0)
             # closed before the file is: a reader that was not read to its end still holds it
-            with closing(_batches(format, file, types, limits, problems, columns, target.parent)) as batches:
+            with closing(_batches(format, file, types, limits, problems, columns, target.parent)) as new:
                 try:
-                    return _write(batches, target, dict(types), limits, problems)
+                    with closing(new if parent is None else joined(new, parent, types, limits, problems)) as batches:
+                        return _write(batches, target, dict(types), limits, problems)
                 except LateColumnsError as late:
                     columns = late.columns  # all of them: the second time is the last
 
@@ -100,16 +104,22 @@ def _write(batches: Iterator[Batch], target: Path, types: dict[str, ColumnType],
         table.fill(file, first, batches)
         _check_types(types, first.names, problems)
         problems.check()
-        if not table.rows:
+        if not table.fresh:
             raise problems.refusal("no_rows", "No row of the file is good.")
     return table.profile()
 
 
 class _Table:
-    """The rows that were taken, written and counted."""
+    """The rows that were taken, written and counted.
+
+    Attributes:
+        rows: all of them.
+        fresh: those of the file; the others are of the version before.
+    """
 
     def __init__(self, first: Batch, types: dict[str, ColumnType], limits: ReadLimits, problems: Problems) -> None:
-        self.rows = 0
+        self.rows = self.fresh = 0
+        self._joined = first.fresh is not None
         self._names = first.names
         self._limits = limits
         self._problems = problems
@@ -162,13 +172,9 @@ class _Table:
 
     def _arrays(self, batch: Batch) -> list[pa.Array]:
         """The columns of the good rows of a batch, then the words for its files, as the schema has them; each counted."""
-        opened = {name: self._files[name].open(cells, batch, self._problems) for name, cells in self._cells(batch) if name in self._files}
-        self._checks.look(batch, self._problems)
-        self._check_lengths(batch)
-        kept = self._problems.good(batch.rows)
-        if kept is not None:
-            batch = _picked(batch, kept)
-            opened = {name: [seen[place] for place in kept] for name, seen in opened.items()}
+        batch, opened = self._good(batch)
+        self.fresh += len(batch.rows) if batch.fresh is None else batch.fresh
+        rows = range(self.rows + 1, self.rows + 1 + len(batch.rows)) if self._joined else batch.rows
         splits = self._splits.splits(batch)
         arrays, words = [], []
         for name, cells in self._cells(batch):
@@ -178,8 +184,26 @@ class _Table:
                 arrays.append(pa.array([each and each.content for each in seen], pa.large_binary()))
                 words.append(pa.array([each and each.words for each in seen], pa.string()))
             else:
-                arrays.append(self._texts_array(name, cells, batch.rows, splits))
+                arrays.append(self._texts_array(name, cells, rows, splits))
         return [*arrays, *words]
+
+    def _good(self, batch: Batch) -> tuple[Batch, dict[str, list[Seen | None]]]:
+        """The rows of a batch that are to be kept, and their files by column; rows of the version before are, or the file is refused."""
+        if batch.fresh is not None:
+            with self._problems.of_the_version_before():
+                return batch, self._looked_at(batch)
+        opened = self._looked_at(batch)
+        kept = self._problems.good(batch.rows)
+        if kept is None:
+            return batch, opened
+        return batch.picked(kept), {name: [seen[place] for place in kept] for name, seen in opened.items()}
+
+    def _looked_at(self, batch: Batch) -> dict[str, list[Seen | None]]:
+        """The files of a batch by column; what is wrong with any cell goes to `problems`."""
+        opened = {name: self._files[name].open(cells, batch, self._problems) for name, cells in self._cells(batch) if name in self._files}
+        self._checks.look(batch, self._problems)
+        check_lengths(batch, self._texts, self._limits, self._problems)
+        return opened
 
     def _texts_array(self, name: str, cells: object, rows: Sequence[int], splits: RowSplits | None) -> pa.Array:
         texts = cast("Sequence[str | None]", cells)
@@ -189,33 +213,19 @@ class _Table:
     def _cells(self, batch: Batch) -> Iterator[tuple[str, Sequence[str | bytes | None]]]:
         yield from zip(batch.names, batch.columns, strict=True)
 
-    def _check_lengths(self, batch: Batch) -> None:
-        most = self._limits.max_field_chars
-        for name, cells in self._cells(batch):
-            if name in self._texts and max(map(len, filter(None, cells)), default=0) > most:
-                row = next(row for row, cell in zip(batch.rows, cells, strict=True) if cell and len(cell) > most)
-                message = f"Row {row} has more than {most:,} characters in the column {quote(name)}."
-                raise self._problems.refusal("field_too_long", message, row, column=name)
-
     def _warn(self, types: Mapping[str, ColumnType]) -> None:
-        """Tell what deserves a look and refuses nothing."""
+        """Tell what deserves a look and refuses nothing; rows of a version by their numbers in it, for old ones have no other."""
+        of_which = " of the version" if self._joined else ""
         for name, counter in self._texts.items():
             if counter.stated is None and counter.is_mixed and types[name] not in LIST_TYPES:
                 for row, word in counter.words:
-                    message = f"Row {row} has {word} in the column {quote(name)}, most of which are numbers."
+                    message = f"Row {row}{of_which} has {word} in the column {quote(name)}, most of which are numbers."
                     self._problems.warn("mixed_types", message, row, name)
                 self._problems.more(counter.word_count - len(counter.words))
             if types[name] == "tags":
                 for row, words in counter.lists.faults:
-                    self._problems.warn("broken_scheme", f"Row {row}, the column {quote(name)}: {words}.", row, name)
+                    self._problems.warn("broken_scheme", f"Row {row}{of_which}, the column {quote(name)}: {words}.", row, name)
                 self._problems.more(counter.lists.fault_count - len(counter.lists.faults))
-
-
-def _picked(batch: Batch, kept: Sequence[int]) -> Batch:
-    """Some rows of a batch, by their place in it."""
-    columns = [[cells[place] for place in kept] for cells in batch.columns]
-    files = [batch.files[place] for place in kept] if batch.files else batch.files
-    return Batch(batch.names, cast("list[list[str | None]]", columns), [batch.rows[place] for place in kept], batch.media, files)
 
 
 def _check_media(first: Batch, types: Mapping[str, ColumnType], problems: Problems) -> None:

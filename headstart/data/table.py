@@ -5,11 +5,14 @@ Texts are strings, files are `large_binary`; beside each column of files stands 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import overload
+from types import TracebackType
+from typing import Self, overload
 
 import pyarrow as pa
+
+from headstart.data.batches import Batch
 
 _WORDS = "\0"
 """Begins the name of a column of descriptions, before the name of the files' own: no format lets a name have it."""
@@ -37,6 +40,43 @@ def open_words(path: Path) -> pa.Table:
 def _mapped(path: Path) -> pa.Table:
     with pa.memory_map(str(path)) as source:
         return pa.ipc.open_file(source).read_all()
+
+
+class TableReader:
+    """A table read from its file a batch at a time, for a process that may not map it.
+
+    Attributes:
+        names: of its columns, without the descriptions.
+        media: those of files.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = pa.OSFile(str(path))
+        self._reader = pa.ipc.open_file(self._file)
+        schema = self._reader.schema
+        self.names = [name for name in schema.names if not name.startswith(_WORDS)]
+        self.media = [name for name in self.names if _WORDS + name in schema.names]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+
+    def batches(self) -> Iterator[Batch]:
+        """Its rows, with what was written of each file."""
+        row = 1
+        for number in range(self._reader.num_record_batches):
+            record = self._reader.get_batch(number)
+            words = {name: record.column(_WORDS + name).to_pylist() for name in self.media}
+            columns = [record.column(name).to_pylist() for name in self.names]
+            yield Batch(self.names, columns, range(row, row + record.num_rows), words=words, fresh=0)
+            row += record.num_rows
+
+    def records(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Some of its columns, as they are stored."""
+        for number in range(self._reader.num_record_batches):
+            yield self._reader.get_batch(number).select(list(names))
 
 
 def texts(table: pa.Table, column: str) -> list[str | None]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from headstart.engine.artifacts import Manifest
+from headstart.engine.tables import DatasetTable
 from headstart.errors import quote
 from headstart.specs.jobs import JobSpec
 from headstart.specs.reports import TaskReport
@@ -35,7 +36,7 @@ def model_card(
     reports: Mapping[str, TaskReport],
     *,
     job_id: str,
-    data: str,
+    data: Sequence[DatasetTable],
     splits: str,
     license_name: str | None,
 ) -> str:
@@ -43,7 +44,7 @@ def model_card(
 
     Args:
         job_id: the job that made it.
-        data: sha256 of the dataset's file.
+        data: what was learnt from.
         splits: how many rows trained, validated and tested, in words.
         license_name: of the backbone.
     """
@@ -60,7 +61,7 @@ def model_card(
         "# Model card",
         made,
         *(_task(name, report) for name, report in reports.items()),
-        f"## Data\n\nsha256 of the file: `{data}`. Rows: {splits}.",
+        f"## Data\n\n{_data(data)} Rows: {splits}.",
         f"## How it was made\n\n{how}",
         f"## Licence\n\nThe backbone's licence is {known}. No weight that the backbone has already is in this artifact.",
         f"## Limits\n\n{LIMITS}",
@@ -68,8 +69,15 @@ def model_card(
     return "\n\n".join(sections) + "\n"
 
 
+def _data(tables: Sequence[DatasetTable]) -> str:
+    if len(tables) == 1:
+        return f"sha256 of the file: `{tables[0].sha256}`."
+    return "sha256 of the files: " + ", ".join(f"{_plain(table.name)} `{table.sha256}`" for table in tables) + "."
+
+
 def _task(name: str, report: TaskReport) -> str:
     classes = f", {len(report.classes)} classes" if report.classes else ""
+    of = f" of {_plain(report.dataset)}" if report.dataset else ""
     columns = ["metric", "model", "95 % interval", *map(_plain, report.baselines)]
     table = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
     for metric, value in report.metrics.items():
@@ -80,7 +88,7 @@ def _task(name: str, report: TaskReport) -> str:
     sections = [
         f"## Task {_plain(name)}",
         _plain_words(verdict(report)),
-        f"On {report.rows} rows of the {report.split} split{classes}:",
+        f"On {report.rows} rows of the {report.split} split{of}{classes}:",
         "\n".join(table),
         "\n".join(f"- {_plain(baseline)}: {_plain_words(note)}" for baseline, note in report.baseline_notes.items()),
         _calibration(report),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, overload
 
 import numpy as np
@@ -71,6 +73,29 @@ class Paired(Sequence[Any]):
 
     def __len__(self) -> int:
         return len(self._left)
+
+
+class Chained(Sequence[Any]):
+    """Sequences one after another, without a copy."""
+
+    def __init__(self, parts: Sequence[Sequence[Any]]) -> None:
+        self._parts, self._ends = parts, list(accumulate(map(len, parts)))
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...  # noqa: ANN401 - what the sequences hold
+    @overload
+    def __getitem__(self, index: slice) -> Picked: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return Picked(self, range(*index.indices(len(self))))
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        number = bisect_right(self._ends, index)
+        part = self._parts[number]
+        return part[index - self._ends[number] + len(part)]
+
+    def __len__(self) -> int:
+        return self._ends[-1]
 
 
 def digest(example: Example) -> bytes:

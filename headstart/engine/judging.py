@@ -91,7 +91,7 @@ class _Judging:
         trial = Trial("test", self.rows.numbers[labelled], baselines, seed=self.context.spec.training.seed)
         report = task.kind.evaluate(logits, task.targets[labelled], task.plan.classes, trial, scoring)
         self._tell(task, report)
-        return report
+        return report.model_copy(update={"dataset": task.plan.dataset})
 
     def _guesses(self, task: TaskRows, rows: Numbers) -> list[Baseline]:
         return task.kind.guesses(task.targets[task.among(self.split.train)], task.targets[rows])

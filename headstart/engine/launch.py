@@ -1,11 +1,12 @@
 """One job without the service: `python -m headstart.engine.launch SPEC.json DATA BACKBONE OUT`, alone or in several processes by `torchrun`.
 
-SPEC.json is the body of `POST /v1/jobs`; DATA a file as it would be uploaded; BACKBONE a folder as `path:` would name it. OUT is made:
+SPEC.json is the body of `POST /v1/jobs`; DATA a file as it would be uploaded; BACKBONE a folder as `path:` would name it. Where tasks name
+datasets of their own, `--dataset NAME=FILE` gives each. OUT is made:
 
     artifact/       what the service would publish
     outcome.json    metrics, baselines, seconds
     events.jsonl    each loss and metric as it came
-    backbone/ cache/ table.arrow    what the job ran on
+    backbone/ cache/ table-0.arrow …    what the job ran on
 
 `torchrun --nproc-per-node 2 -m headstart.engine.launch …` divides every batch among two processes; they must see the same files.
 """
@@ -36,10 +37,12 @@ from headstart.engine.backbones.loading import load_backbone
 from headstart.engine.devices import DEVICES, choose_device
 from headstart.engine.group import Group, group_now
 from headstart.engine.run import JobOutcome, run_job
+from headstart.engine.tables import DatasetTable
 from headstart.errors import BadInput, HeadstartError, listing, quote
 from headstart.planning.plan import make_plan
+from headstart.planning.sources import Source
 from headstart.specs.backbones import Anatomy
-from headstart.specs.datasets import ENDINGS
+from headstart.specs.datasets import ENDINGS, Format
 from headstart.specs.jobs import JobSpec, JobStatus, LogLevel
 from headstart.specs.plans import Plan
 
@@ -52,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("data", type=Path, help=f"the dataset's file ({', '.join(ENDINGS)})")
     parser.add_argument("backbone", type=Path, help="a folder with config.json, safetensors and what makes its inputs")
     parser.add_argument("out", type=Path, help="a folder to be made")
+    parser.add_argument(
+        "--dataset", action="append", default=[], metavar="NAME=FILE", help="what tasks name as their dataset; may come several times"
+    )
     parser.add_argument("--device", choices=DEVICES, default="auto", help="what to compute on (default: %(default)s)")
     given = parser.parse_args(arguments)
     try:
@@ -77,8 +83,9 @@ def _launch(given: argparse.Namespace, device: torch.device) -> None:
             spec=spec,
             plan=Plan.model_validate(known["plan"]),
             backbone=load_backbone(out / "backbone", anatomy, device),
-            table_path=out / "table.arrow",
-            dataset_sha256=known["dataset_sha256"],
+            tables=[
+                DatasetTable(name, out / f"table-{number}.arrow", sha256) for number, (name, sha256) in enumerate(known["datasets"].items())
+            ],
             cache_root=out / "cache",
             artifact_folder=out / "artifact",
             reporter=_Reporter(group, events),
@@ -99,26 +106,48 @@ def _spec(path: Path) -> JobSpec:
 
 def _prepare(given: argparse.Namespace, spec: JobSpec, device: torch.device) -> dict[str, Any]:
     """Read the data, copy and check the backbone, and plan: in one process, for all."""
-    out, kind = given.out, ENDINGS.get(given.data.suffix.lower())
-    if kind is None:
-        raise BadInput(
-            "invalid_field", f"What {quote(given.data.name)} holds is not known.", f"Its name should end in {listing(list(ENDINGS))}."
-        )
+    out, named = given.out, _named_files(given.dataset)
+    if spec.dataset in named:
+        raise BadInput("invalid_field", f"The dataset {quote(spec.dataset)} is DATA already.", "Leave its --dataset out.")
+    files_of = {spec.dataset: given.data, **named}
+    formats = [_format(path) for path in files_of.values()]
     try:
         for folder in (out, out / "backbone", out / "artifact"):
             folder.mkdir(parents=folder == out)
     except FileExistsError:
         raise BadInput("invalid_field", f"The folder {quote(out.name)} is there already.", "Name one that is not.") from None
-    profile = read_dataset(given.data, out / "table.arrow", format=kind, types={}, limits=ReadLimits())
+    sources = {
+        name: Source(name, read_dataset(path, out / f"table-{number}.arrow", format=format_, types={}, limits=ReadLimits()))
+        for number, ((name, path), format_) in enumerate(zip(files_of.items(), formats, strict=True))
+    }
     files = import_folder(given.backbone, out / "backbone", max_bytes=MOST_BACKBONE_BYTES)
     anatomy = read_anatomy(out / "backbone", files, license=None)
-    plan = make_plan(spec, profile, anatomy, hardware.measure(device), cache_budget_bytes=CACHE_BYTES)
+    own = sources[spec.dataset].profile
+    plan = make_plan(spec, own, anatomy, hardware.measure(device), named=sources, cache_budget_bytes=CACHE_BYTES)
     return {
         "anatomy": anatomy.model_dump(mode="json"),
         "plan": plan.model_dump(mode="json"),
-        "dataset_sha256": file_sha256(given.data),
+        "datasets": {name: file_sha256(path) for name, path in files_of.items()},
         "created_at": datetime.now(UTC).isoformat(),
     }
+
+
+def _named_files(given: Sequence[str]) -> dict[str, Path]:
+    """What `--dataset` says."""
+    named = {}
+    for each in given:
+        name, equals, path = each.partition("=")
+        if not (name and equals and path):
+            raise BadInput("invalid_field", f"{quote(each)} names no file of a dataset.", "Write --dataset NAME=FILE.")
+        named[name] = Path(path)
+    return named
+
+
+def _format(path: Path) -> Format:
+    kind = ENDINGS.get(path.suffix.lower())
+    if kind is None:
+        raise BadInput("invalid_field", f"What {quote(path.name)} holds is not known.", f"Its name should end in {listing(list(ENDINGS))}.")
+    return kind
 
 
 def _write(path: Path, outcome: JobOutcome) -> None:

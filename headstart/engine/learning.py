@@ -17,7 +17,7 @@ from headstart.engine.optimizers import Rates
 from headstart.engine.preparing import Prepared
 from headstart.engine.readout import Vectors
 from headstart.engine.rows import TaskRows
-from headstart.engine.sampling import rarest_task
+from headstart.engine.sampling import by_dataset_and_task
 from headstart.engine.sources import PooledSource
 from headstart.engine.splits import Split
 from headstart.engine.training import Learner, Losses, Recipe, Trained, train
@@ -184,10 +184,11 @@ class _Fitting:
         )
 
     def _groups(self) -> NDArray[np.int64] | None:
-        """Groups of training rows that an epoch draws from alike: by the rarest task that a row teaches."""
+        """Groups of training rows that an epoch draws from alike, [N, 2]: by dataset, and in it by the rarest task that a row teaches."""
         if self.context.spec.training.sampling == "proportional" or len(self.tasks) == 1:
             return None
-        return rarest_task(np.stack([task.labelled[self.split.train] for task in self.tasks], axis=1))
+        labelled = np.stack([task.labelled[self.split.train] for task in self.tasks], axis=1)
+        return by_dataset_and_task(labelled, [task.source for task in self.tasks])
 
     def _tick(self) -> None:
         self.context.reporter.progress(fraction=self.context.features_share, step=0, steps=1, epoch=0, epochs=1)

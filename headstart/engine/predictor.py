@@ -105,19 +105,31 @@ class Predictor:
             tasks: which heads to run; None: all.
 
         Raises:
-            BadInput: `invalid_field`, for a task or an input that the model does not have, or a file that cannot be read.
+            BadInput: `invalid_field`, for a task or an input that the model does not have, an input that fits only some of the tasks, or a
+                file that cannot be read.
             EngineFault: `bad_data`, when the tokenizer fails; `out_of_memory`; `diverged`.
         """
-        entries = self.select(tasks)
-        examples, extras = self._examples(inputs), self._extras(inputs)
-        try:
-            embedded = self.embed(examples, extras)
-        except EngineFault as fault:
-            if fault.code == "bad_data":
-                self._name_the_bad(examples)
-            raise
-        tokens = int(embedded.units.sum()) if self._preprocessor.modality == "text" else 0
-        return self.answer(embedded, entries, top_k), tokens
+        entries, extras = self.select(tasks), self._extras(inputs)
+        answered: list[list[PredictedRow]] = []
+        tokens = 0
+        for examples, reading in self._read_by(entries, inputs):
+            try:
+                embedded = self.embed(examples, extras)
+            except EngineFault as fault:
+                if fault.code == "bad_data":
+                    self._name_the_bad(examples)
+                raise
+            tokens += int(embedded.units.sum()) if self._preprocessor.modality == "text" else 0
+            answered.append(self.answer(embedded, reading, top_k))
+        return answered[0] if len(answered) == 1 else _together(answered, entries), tokens
+
+    def _read_by(self, tasks: Sequence[TaskEntry], inputs: Sequence[Given]) -> list[tuple[Sequence[Example], Sequence[TaskEntry]]]:
+        """What the backbone takes of the inputs, and the tasks that read it; f runs once for all tasks that read the same."""
+        if self._readout is not None:
+            return [(_sentences(inputs, self.manifest.tasks[0].inputs), tasks)]
+        readings = _readings(tasks)
+        _check_inputs(inputs, readings)
+        return [(_examples(inputs, names), reading) for names, reading in readings.items()]
 
     def _extras(self, inputs: Sequence[Given]) -> dict[str, list[Cell]]:
         """The other columns of the inputs; a column that an input lacks is missing there."""
@@ -134,22 +146,6 @@ class Predictor:
                     raise invalid_field(f"/inputs/{number}/features", message, hint)
                 read[column][number] = value
         return read
-
-    def _examples(self, inputs: Sequence[Given]) -> list[Example]:
-        """What the backbone takes, of inputs by name."""
-        names = self.manifest.tasks[0].inputs
-        examples: list[Any] = []  # a text, two, its words, or a file
-        for number, given in enumerate(inputs):
-            there = [name for name in given if name != "features"]
-            if self._readout is not None and there in (["text"], ["tokens"]):
-                examples.append(_sentence(given))
-                continue
-            if set(there) != set(names):
-                wanted, pointer = listing(names), f"/inputs/{number}"
-                raise invalid_field(pointer, f"The model reads {wanted}, not {listing(there)}.", f"Give each input with {wanted}.")
-            first, *second = (given[name] for name in names)
-            examples.append((first, *second) if second else first)
-        return examples
 
     def _name_the_bad(self, examples: Sequence[Example]) -> None:
         """Say which file could not be read; looked for only when one could not, so that none is decoded twice otherwise.
@@ -222,10 +218,78 @@ class Predictor:
         ]
 
 
-def _sentence(given: Given) -> Sentence:
-    """The words of a text, or those that are given."""
-    text, words = given.get("text"), given.get("tokens")
-    if isinstance(text, str):
-        return sentence_of_text(text)
-    assert isinstance(words, Sequence)  # noqa: S101 - `Given`
-    return sentence_of_words([str(word) for word in words])
+Readings = Mapping[tuple[str, ...], Sequence[TaskEntry]]
+"""Tasks by the names of what they read."""
+
+
+def _readings(tasks: Sequence[TaskEntry]) -> Readings:
+    readings: dict[tuple[str, ...], list[TaskEntry]] = {}
+    for task in tasks:
+        readings.setdefault(tuple(task.inputs), []).append(task)
+    return readings
+
+
+def _check_inputs(inputs: Sequence[Given], readings: Readings) -> None:
+    """See that each input holds just what the tasks read.
+
+    Raises:
+        BadInput: `invalid_field`, with the first input that does not.
+    """
+    wanted = list(dict.fromkeys(name for names in readings for name in names))
+    for number, given in enumerate(inputs):
+        there = [name for name in given if name != "features"]
+        if set(there) == set(wanted):
+            continue
+        pointer, fits = f"/inputs/{number}", [task for names, tasks in readings.items() if set(names) == set(there) for task in tasks]
+        if not fits:
+            message = f"The model reads {listing(wanted)}, not {listing(there)}."
+            raise invalid_field(pointer, message, f"Give each input with {listing(wanted)}.")
+        reads = "; ".join(f"{listing([task.name for task in tasks])}: {listing(names)}" for names, tasks in readings.items())
+        named = ", ".join(f'"{task.name}"' for task in fits)
+        message = (
+            f"The tasks read different inputs ({reads}), and one with {listing(there)} fits {listing([task.name for task in fits])} alone."
+        )
+        raise invalid_field(pointer, message, f"Set parameters.tasks to [{named}], or give {listing(wanted)}.")
+
+
+def _examples(inputs: Sequence[Given], names: Sequence[str]) -> list[Example]:
+    """What the backbone takes, of inputs by name."""
+    examples: list[Any] = []  # a text, two, or a file
+    for given in inputs:
+        first, *second = (given[name] for name in names)
+        examples.append((first, *second) if second else first)
+    return examples
+
+
+def _sentences(inputs: Sequence[Given], names: Sequence[str]) -> list[Sentence]:
+    """Texts with their words, or the words that are given: a model whose heads read words takes both.
+
+    Args:
+        names: what is said to be read.
+
+    Raises:
+        BadInput: `invalid_field`, with the first input that is neither.
+    """
+    sentences = []
+    for number, given in enumerate(inputs):
+        there = [name for name in given if name != "features"]
+        if there not in (["text"], ["tokens"]):
+            message = f"The model reads {listing(names)}, not {listing(there)}."
+            raise invalid_field(f"/inputs/{number}", message, f"Give each input with {listing(names)}.")
+        text, words = given.get("text"), given.get("tokens")
+        if isinstance(text, str):
+            sentences.append(sentence_of_text(text))
+        else:
+            assert isinstance(words, Sequence)  # noqa: S101 - `Given`
+            sentences.append(sentence_of_words([str(word) for word in words]))
+    return sentences
+
+
+def _together(answered: Sequence[Sequence[PredictedRow]], tasks: Sequence[TaskEntry]) -> list[PredictedRow]:
+    """The answers to each input by tasks that read different parts of it, in the order of the tasks."""
+    rows = []
+    for parts in zip(*answered, strict=True):
+        outputs = {name: output for part in parts for name, output in part.outputs.items()}
+        warnings = {warning.code: warning for part in parts for warning in part.warnings}
+        rows.append(PredictedRow.model_construct(outputs={task.name: outputs[task.name] for task in tasks}, warnings=[*warnings.values()]))
+    return rows

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from headstart.engine.adapters import inject
 from headstart.engine.backbones.loading import random_module
 from headstart.engine.cache import CacheKey, FeatureCache
 from headstart.engine.context import Context
+from headstart.engine.dealing import deal, tell_of_datasets
 from headstart.engine.examples import Example, digests
 from headstart.engine.features import Features, Halved, Recomputed, extract
 from headstart.engine.group import group_now
@@ -27,8 +27,9 @@ from headstart.engine.precision import Measurement, Precision, choose, device_cl
 from headstart.engine.prefix import DTYPES, Prefix
 from headstart.engine.rows import Rows, TaskRows, read_rows
 from headstart.engine.sources import NoSuffix, PooledSource, SuffixSource
-from headstart.engine.splits import Split, assign, unseen_classes
+from headstart.engine.splits import Split, unseen_classes
 from headstart.engine.suffix import Suffix, cut_of, make_suffix
+from headstart.engine.tables import DatasetTable
 from headstart.engine.tasks.tagged import Tagged
 from headstart.engine.views import Viewed, Views
 from headstart.errors import quote
@@ -54,8 +55,8 @@ class Prepared:
     """Of each row the token that begins each word, −1 for none; None where no words are read."""
 
 
-def read(context: Context, table_path: Path) -> tuple[Rows, Split]:
-    rows = read_rows(table_path, context.spec, context.plan)
+def read(context: Context, tables: Sequence[DatasetTable]) -> tuple[Rows, Split]:
+    rows = read_rows(tables, context.spec, context.plan)
     if rows.dropped:
         message = f"{rows.dropped:,} rows are left out: they have no input, no label or no split."
         context.warn("rows_dropped", message)
@@ -65,6 +66,7 @@ def read(context: Context, table_path: Path) -> tuple[Rows, Split]:
     how = "by the seed" if named is None else f"by the column {quote(named)}"
     counts = f"{len(split.train):,} to train, {len(split.validation):,} to validate, {len(split.test):,} to test"
     context.reporter.log(f"{len(rows.examples):,} rows, split {how}: {counts}.")
+    tell_of_datasets(context, rows, split)
     _warn_of_twins(context, rows, split)
     for task in rows.tasks:
         _warn_of_tags(context, task)
@@ -77,14 +79,7 @@ def read(context: Context, table_path: Path) -> tuple[Rows, Split]:
 def split_of(context: Context, rows: Rows, fold: int = 0) -> Split:
     """Who trains, validates and tests; of cross-validation, in that fold."""
     evaluation = context.spec.evaluation
-    return assign(
-        {task.task.name: task.kind.strata(task.targets) for task in rows.tasks},
-        rows.told,
-        validation_size=evaluation.validation_size,
-        test_size=evaluation.test_size,
-        generator=np.random.default_rng(context.spec.training.seed),
-        fold=None if evaluation.folds is None else Fold(fold, evaluation.folds),
-    )
+    return deal(rows, evaluation, context.spec.training.seed, None if evaluation.folds is None else Fold(fold, evaluation.folds))
 
 
 def _warn_of_tags(context: Context, task: TaskRows) -> None:

@@ -1,26 +1,26 @@
-"""From a dataset's table to what the tasks learn from: examples, targets and the user's split, without the rows that lack them.
+"""From the tables of datasets to what the tasks learn from: examples, targets and the user's split, without the rows that lack them.
 
-Axes: N usable rows, C classes, F numbers of extra columns, V vectors of rows: one each, or one for each word.
+Axes: N usable rows of all datasets, C classes, F numbers of extra columns, V vectors of rows: one each, or one for each word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from headstart.blobs.local import file_sha256
 from headstart.data.table import cells, open_table
 from headstart.data.table import texts as texts_of
-from headstart.engine.examples import Paired, Picked
+from headstart.engine.examples import Chained, Paired, Picked
 from headstart.engine.extras import FittedExtra, encode_extras, fit_extras
 from headstart.engine.inputs.words import Sentence, sentence_of_text, sentence_of_words
 from headstart.engine.splits import Told, group_numbers, times_of
+from headstart.engine.tables import DatasetTable, tables_of
 from headstart.engine.tasks import TaskKind, kind_of
 from headstart.engine.tasks.tagged import Answers, Tagged, asked, for_each, reads
 from headstart.errors import EngineFault, quote
@@ -48,6 +48,8 @@ class TaskRows:
     """Of its extra columns, by name."""
     extras: list[FittedExtra] = field(default_factory=list)
     numbers: NDArray[np.float32] | None = None  # [N, F], what the head reads beside the backbone's; None: nothing
+    source: int = 0
+    """The number of the dataset whose rows it learns from."""
 
     def among(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those of `rows` that have an answer."""
@@ -60,6 +62,11 @@ class TaskRows:
         fitted = fit_extras(self.plan.features, self.cells, train)
         numbers = encode_extras(fitted, self.cells, len(self.targets))
         return replace(self, extras=fitted, numbers=numbers)
+
+    def of(self, rows: NDArray[np.int64]) -> TaskRows:
+        """The same of some rows."""
+        cells = {name: Picked(column, rows) for name, column in self.cells.items()}
+        return replace(self, targets=self.targets[rows], labelled=self.labelled[rows], cells=cells)
 
     def with_seen(self, seen: NDArray[np.bool_]) -> TaskRows:
         """The same when the backbone reads these words alone, of those of all rows."""
@@ -86,71 +93,100 @@ class Rows:
     tasks: list[TaskRows]
     told: Told
     """What a column of the user's says of the part that each row is in."""
-    numbers: NDArray[np.int64]  # [N], of the rows in the file, counted from 1
+    numbers: NDArray[np.int64]  # [N], of the rows in their own file, counted from 1
     dropped: int
+    datasets: list[str]
+    sources: NDArray[np.int64]  # [N], the number of each row's dataset
 
 
-def check_table(path: Path, sha256: str | None) -> None:
-    """A file that was cut would end the process once it is mapped; one that was changed would train on other labels.
+def read_rows(tables: Sequence[DatasetTable], spec: JobSpec, plan: Plan) -> Rows:
+    """The usable rows, dataset by dataset in the order of their files: those with an input, an answer for one task or more, and a split,
+    group or time if asked for.
 
-    Raises:
-        EngineFault: `bad_data`.
-    """
-    if sha256 is not None and not (path.is_file() and file_sha256(path) == sha256):
-        raise EngineFault("bad_data", "The stored table of the dataset is damaged.", "Upload the dataset again.")
-
-
-def read_rows(table_path: Path, spec: JobSpec, plan: Plan) -> Rows:
-    """The usable rows, in the order of the file: those with an input, an answer for one task or more, and a split, group or time if asked for.
+    A row has answers and extra columns for the tasks of its own dataset alone; for all others they are missing.
 
     Raises:
-        EngineFault: `bad_data`, when a column is not there or no row is usable.
+        EngineFault: `bad_data`, when a column is not there or a dataset has no usable row.
     """
-    inputs = list(spec.tasks[0].inputs.given.values())
-    table = open_table(table_path)
-    columns = [_column(table, name) for name in inputs]
-    told, in_a_part = _told(table, spec.evaluation)
-    there = np.logical_and.reduce([table.column(name).is_valid().to_numpy() for name in inputs])
-    sentences: list[Sentence] = []
-    if any(task.reads == "words" for task in spec.tasks):
-        found = [_sentence(cell, listed="tokens" in spec.tasks[0].inputs.given) for cell in columns[0]]
-        there &= np.array([each is not None for each in found])
-        sentences = [each or NO_WORDS for each in found]
-        columns = [sentences]
-    tasks = [_task_rows(table, task, planned, sentences) for task, planned in zip(spec.tasks, plan.tasks, strict=True)]
+    used, sources = tables_of(tables, plan.tasks)
+    opened = [open_table(table.path) for table in used]
+    ends = np.cumsum([len(table) for table in opened])
+    told, in_a_part = _told(opened, spec.evaluation)
+    words = any(task.reads == "words" for task in spec.tasks)
+    learning = [[task for task, source in zip(spec.tasks, sources, strict=True) if source == number] for number in range(len(used))]
+    read = [_read(table, each, words=words) for table, each in zip(opened, learning, strict=True)]
+    examples = Chained([part for part, _ in read])
+    sentences = list(examples) if words else []
+    tasks = []
+    for task, planned, source in zip(spec.tasks, plan.tasks, sources, strict=True):
+        around = int(ends[source]) - len(opened[source]), int(ends[-1] - ends[source])
+        tasks.append(_task_rows(_Cells(opened[source], *around), task, planned, source, sentences))
+    there = np.concatenate([each for _, each in read])
     there &= np.logical_or.reduce([task.labelled for task in tasks])
     kept = np.flatnonzero(there if in_a_part is None else there & in_a_part)
-    if not len(kept):
-        raise EngineFault("bad_data", "No row has an input, a label and a split.", "Look at the columns that the task names.")
-    picked = [Picked(column, kept) for column in columns]
+    dataset = np.searchsorted(ends, kept, side="right")
+    for number, table in enumerate(used):
+        if number not in dataset:
+            which = f" of {quote(table.name)}" if len(used) > 1 else ""
+            raise EngineFault("bad_data", f"No row{which} has an input, a label and a split.", "Look at the columns that the task names.")
     return Rows(
-        examples=picked[0] if len(picked) == 1 else Paired(*picked),
-        tasks=[_kept(task, kept) for task in tasks],
+        examples=Picked(examples, kept),
+        tasks=[task.of(kept) for task in tasks],
         told=told.of(kept),
-        numbers=kept + 1,
+        numbers=kept + 1 - np.concatenate([[0], ends])[dataset],
         dropped=len(there) - len(kept),
+        datasets=[table.name for table in used],
+        sources=dataset,
     )
 
 
-def _sentence(cell: str | None, *, listed: bool) -> Sentence | None:
-    """The words of a row; None where the cell is missing, or is no list where one is needed."""
-    if cell is None or not listed:
-        return None if cell is None else sentence_of_text(cell)
+def _read(table: pa.Table, tasks: Sequence[Task], *, words: bool) -> tuple[Sequence[Any], NDArray[np.bool_]]:
+    """The examples of one dataset, and whether each row has one, [N].
+
+    Args:
+        tasks: those that learn from it, and so read the same columns.
+        words: whether any task of the job reads words: then every example is a sentence, whose words are told apart where its own tasks read them.
+    """
+    inputs = tasks[0].inputs.given
+    columns = [_column(table, name) for name in inputs.values()]
+    there: NDArray[np.bool_] = np.logical_and.reduce([table.column(name).is_valid().to_numpy() for name in inputs.values()])
+    if not words:
+        return (columns[0] if len(columns) == 1 else Paired(*columns)), there
+    whole = all(task.reads == "example" for task in tasks)
+    found = [_sentence(cell, listed="tokens" in inputs, whole=whole) for cell in columns[0]]
+    return [each or NO_WORDS for each in found], there & np.array([each is not None for each in found])
+
+
+def _sentence(cell: str | None, *, listed: bool, whole: bool) -> Sentence | None:
+    """The words of a row; None where the cell is missing, or is no list where one is needed. `whole`: the text alone, nobody reads its words."""
+    if cell is None:
+        return None
+    if whole:
+        return Sentence(cell, NO_WORDS.places)
+    if not listed:
+        return sentence_of_text(cell)
     words = json_texts(cell)
     return None if words is None else sentence_of_words(words)
 
 
-def _task_rows(table: pa.Table, task: Task, planned: TaskPlan, sentences: Sequence[Sentence]) -> TaskRows:
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The cells of one dataset among the rows of all, missing in those `before` and `after`."""
+
+    table: pa.Table
+    before: int
+    after: int
+
+    def __getitem__(self, column: str) -> list[str | None]:
+        return [*repeat(None, self.before), *_texts(self.table, column), *repeat(None, self.after)]
+
+
+def _task_rows(cells: _Cells, task: Task, planned: TaskPlan, source: int, sentences: Sequence[Sentence]) -> TaskRows:
     kind = kind_of(task.type, planned.problem, planned.scheme)
-    columns: list[Sequence[Any]] = [_texts(table, name) for name in task.targets]
+    columns: list[Sequence[Any]] = [cells[name] for name in task.targets]
     targets = kind.encode(columns if task.reads == "example" else [sentences, *columns], planned.classes)
-    extras = {extra.column: _texts(table, extra.column) for extra in planned.features}
-    return TaskRows(task, planned, kind, targets, kind.labelled(targets), extras)
-
-
-def _kept(task: TaskRows, rows: NDArray[np.int64]) -> TaskRows:
-    extras = {name: Picked(column, rows) for name, column in task.cells.items()}
-    return TaskRows(task.task, task.plan, task.kind, task.targets[rows], task.labelled[rows], extras)
+    extras = {extra.column: cells[extra.column] for extra in planned.features}
+    return TaskRows(task, planned, kind, targets, kind.labelled(targets), extras, source=source)
 
 
 def _column(table: pa.Table, name: str) -> Sequence[Any]:
@@ -169,15 +205,15 @@ def _check(table: pa.Table, name: str) -> None:
         raise EngineFault("bad_data", f"The dataset has no column {quote(name)}.", "Run the job again on the version it was planned for.")
 
 
-def _told(table: pa.Table, evaluation: Evaluation) -> tuple[Told, NDArray[np.bool_] | None]:
+def _told(tables: Sequence[pa.Table], evaluation: Evaluation) -> tuple[Told, NDArray[np.bool_] | None]:
     """What a column says of the part each row is in, and of which rows it says anything; None: there is no such column."""
     if evaluation.split_column is not None:
-        words = [(word or "").strip() for word in _texts(table, evaluation.split_column)]
+        words = [(word or "").strip() for table in tables for word in _texts(table, evaluation.split_column)]
         return Told(words=words), np.isin(np.array(words, dtype=object), SPLITS)
     if evaluation.group_column is not None:
-        groups = group_numbers(_texts(table, evaluation.group_column))
+        groups = group_numbers([cell for table in tables for cell in _texts(table, evaluation.group_column)])
         return Told(groups=groups), groups >= 0
     if evaluation.time_column is not None:
-        times = times_of(_texts(table, evaluation.time_column), evaluation.time_column)
+        times = np.concatenate([times_of(_texts(table, evaluation.time_column), evaluation.time_column) for table in tables])
         return Told(times=times), ~np.isnan(times)
     return Told(), None

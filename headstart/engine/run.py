@@ -27,7 +27,8 @@ from headstart.engine.memory import forget_peak, peak_bytes
 from headstart.engine.phases import prepare_phases
 from headstart.engine.precision import Precision
 from headstart.engine.preparing import Prepared, choose_precision, preparation_of, read, seen_by_training, split_of, with_seen
-from headstart.engine.rows import TaskRows, check_table
+from headstart.engine.rows import TaskRows
+from headstart.engine.tables import DatasetTable, check_tables, tables_of
 from headstart.engine.trials import Trials
 from headstart.errors import quote
 from headstart.specs.fields import View
@@ -60,14 +61,12 @@ def run_job(
     spec: JobSpec,
     plan: Plan,
     backbone: Backbone,
-    table_path: Path,
-    dataset_sha256: str,
+    tables: Sequence[DatasetTable],
     cache_root: Path,
     artifact_folder: Path,
     reporter: Reporter,
     clock: Callable[[], float],
     created_at: str,
-    table_sha256: str | None = None,
     cache_bytes: int | None = None,
 ) -> JobOutcome:
     """Run a job that is in `preparing` up to an artifact ready to be published.
@@ -76,12 +75,11 @@ def run_job(
 
     Args:
         job_id: goes into the model card.
-        table_path: the dataset as `headstart.data` wrote it.
+        tables: the datasets that the plan names; a task whose plan names none learns from the first.
         cache_root: where features and measurements are kept, by workspace.
         artifact_folder: an empty folder to write into.
         clock: seconds, never going back.
         created_at: RFC 3339, for the manifest.
-        table_sha256: what the table must be, checked before it is mapped; None: not checked.
         cache_bytes: budget of the feature cache; what was used least recently goes when it is exceeded. None: no bound.
 
     Raises:
@@ -102,8 +100,9 @@ def run_job(
     forget_peak()
     with told_in_words():
         reporter.log(_intention(context))
-        check_table(table_path, table_sha256)
-        rows, split = read(context, table_path)
+        used, _ = tables_of(tables, plan.tasks)
+        check_tables(used)
+        rows, split = read(context, used)
         precision = choose_precision(context, rows.examples)
         views, examples = seen_by_training(context, rows.examples, split)
         phases = prepare_phases(context, preparation_of(context), examples, precision)
@@ -127,7 +126,7 @@ def run_job(
         stages.enter(JobStatus.PUBLISHING)
         manifest = _manifest(context, rows.tasks, judged.scorings, precision.dtype, created_at)
         splits = f"{len(split.train)} to train, {len(split.validation)} to validate, {len(split.test)} to test, {rows.dropped} left out"
-        card = model_card(manifest, spec, reports, job_id=job_id, data=dataset_sha256, splits=splits, license_name=backbone.anatomy.license)
+        card = model_card(manifest, spec, reports, job_id=job_id, data=used, splits=splits, license_name=backbone.anatomy.license)
         heads = {task.name: head for task, head in zip(spec.tasks, learnt.heads, strict=True)}
         artifact_bytes = write_artifact(artifact_folder, manifest, heads, learnt.delta, card) if group_now().first else 0
         stages.end()

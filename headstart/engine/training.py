@@ -82,7 +82,7 @@ class Recipe:
         dropout: of the head.
         batch_tokens: most tokens that go through at once, padding included.
         balancing: what the losses of several tasks count.
-        groups: number of the group of each training row, [N], from which an epoch draws alike; None: each row is seen once.
+        groups: of each training row, as `Sampler` takes them, from which an epoch draws alike; None: each row is seen once.
     """
 
     rates: Rates

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 from headstart.errors import invalid_field, quote
 from headstart.planning.augmentation import check_augmentation, fixed_views, is_fresh, reason_to_keep
 from headstart.planning.balancing import check_balancing
 from headstart.planning.classes import lookalikes
-from headstart.planning.columns import TaskColumns, split_counts, task_columns
+from headstart.planning.columns import task_columns
 from headstart.planning.comparing import comparing_seconds, with_comparing
 from headstart.planning.estimates import (
     AUTO_BATCH,
@@ -23,37 +24,29 @@ from headstart.planning.estimates import (
     mean_words,
     pooled_width,
 )
-from headstart.planning.evaluation import check_evaluation, evaluation_warnings
 from headstart.planning.extras import plan_extras
 from headstart.planning.heads import check_class_weights, check_head, check_problem, check_rows, head_warnings
 from headstart.planning.history import corrected, correction_by
-from headstart.planning.layers import resolve_layer
+from headstart.planning.pooling import check_pooling, check_reads, pooled_layers, reads_words
 from headstart.planning.relationship import Learnt, relationship_of
+from headstart.planning.rows import Columns, Part, of_dataset, plan_parts, row_warnings, rows_in_all
 from headstart.planning.schedule import Step, spans, steps_of
-from headstart.planning.splits import Counted, carve_validation, count_rows
+from headstart.planning.sources import Source, naming, sources_of
 from headstart.planning.tagging import tag_warnings
-from headstart.planning.targets import TargetPlan, plan_target
+from headstart.planning.targets import plan_target
 from headstart.planning.trainable import Selection
 from headstart.planning.tuning import Tuning, estimate_tuning
 from headstart.specs.backbones import Anatomy, Layer, TextInput
 from headstart.specs.datasets import DatasetProfile
 from headstart.specs.fields import DType
 from headstart.specs.history import PastJob
-from headstart.specs.jobs import Evaluation, FeatureExtraction, FineTuning, JobSpec
-from headstart.specs.plans import FEATURE_BYTES, INPUT, CachePlan, Extra, Hardware, Plan, PlanWarning, RowsPlan, TaskPlan, Trainable, joined
+from headstart.specs.jobs import FeatureExtraction, FineTuning, JobSpec
+from headstart.specs.plans import FEATURE_BYTES, INPUT, CachePlan, Hardware, Plan, PlanWarning, TaskPlan, Trainable, joined
 
 BATCH_TOKENS = 1_024
-FEW_TEST_ROWS = 100
 MAX_PAIRS = 5
 
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """A task's columns, and what its head learns and reads."""
-
-    of_task: TaskColumns
-    target: TargetPlan
-    extras: list[Extra]
+_NONE_NAMED: Mapping[str, Source] = {}
 
 
 def make_plan(
@@ -62,6 +55,8 @@ def make_plan(
     anatomy: Anatomy,
     hardware: Hardware | None,
     *,
+    dataset: str | None = None,
+    named: Mapping[str, Source] = _NONE_NAMED,
     parent: str | None = None,
     source: Learnt | None = None,
     cache_budget_bytes: int,
@@ -70,6 +65,9 @@ def make_plan(
     """The plan of a job.
 
     Args:
+        profile: of the job's dataset.
+        dataset: its name with its version; None: as the spec has it.
+        named: the datasets that tasks name, by their references.
         parent: the model that stands in for the backbone; it has the same anatomy.
         source: what that model has learnt.
         history: jobs of the same kind, by which the estimate is corrected.
@@ -78,10 +76,11 @@ def make_plan(
     known which labels are meant, and the numbers of train, validation and test are in proportion.
 
     Raises:
-        BadInput: `column_not_found`, `layer_not_found`, `too_few_classes`, `class_too_small` or `invalid_field`, each with a
-            JSON pointer into the spec.
+        BadInput: `column_not_found`, `layer_not_found`, `dataset_not_found`, `too_few_classes`, `class_too_small` or `invalid_field`,
+            each with a JSON pointer into the spec.
     """
-    _check_tasks(spec)
+    sources = sources_of(spec, Source(dataset or spec.dataset, profile), named)
+    _check_tasks(spec, sources)
     _check_modality(spec, anatomy)
     check_head(spec)
     check_balancing(
@@ -92,22 +91,20 @@ def make_plan(
     )
     check_augmentation(spec)
     _check_init(spec)
-    _check_reads(spec)
+    check_reads(spec)
     max_tokens = _max_tokens(spec, anatomy)
     cut = _cut(spec, anatomy)
-    columns = [_columns(spec, number, profile) for number in range(len(spec.tasks))]
-    first = columns[0]
+    columns = [_columns(spec, number, sources) for number in range(len(spec.tasks))]
     check_class_weights(spec, {label for each in columns for label in each.target.classes})
-    rows, counted = _rows(spec.evaluation, columns, profile)
+    parts = plan_parts(spec.evaluation, sources, columns)
+    rows = rows_in_all(parts)
     width = sum(pooled_width(layer, spec.pooling, anatomy) for layer in cut.outputs)
-    words = mean_words(first.of_task.inputs[0])
-    answers = rows.train * max(1, fixed_views(spec))
-    fitted = [round(answers * words) if task.reads == "words" else answers for task in spec.tasks]
-    check_rows(spec, min(fitted))
-    tasks = [_task(spec, number, each, width, fitted[number]) for number, each in enumerate(columns)]
+    fitted = {number: _fitted(spec, number, part) for part in parts for number in part.tasks}
+    check_rows(spec, min(fitted.values()))
+    tasks = [_task(spec, number, sources[number].name, each, width, fitted[number]) for number, each in enumerate(columns)]
     work = Work(
         rows=rows,
-        mean_units=mean_units(first.of_task.inputs, anatomy, max_tokens),
+        mean_units=_mean_units(parts, anatomy, max_tokens),
         batch_tokens=max(BATCH_TOKENS, max_tokens or 0),
         boundary=cut.output,
         width=width,
@@ -116,7 +113,7 @@ def make_plan(
         head_steps=_head_steps(spec, rows.train),
         views=fixed_views(spec),
         passes=spec.training.epochs if is_fresh(spec) else 0,
-        words=words if _reads_words(spec) else 1.0,
+        words=_mean_words(spec, parts),
     )
     sizes = {
         "head_parameters": sum(task.head_parameters for task in tasks),
@@ -126,7 +123,7 @@ def make_plan(
         estimated = estimate(work, anatomy, hardware, **sizes)
         kept_dtype: DType = "float32"  # a solver asks for more than 8 bits
         kept = work.kept_rows * work.width
-        if _reads_words(spec):  # every token's vector is kept
+        if reads_words(spec):  # every token's vector is kept
             kept = round(work.kept_rows * sum(kept_numbers(layer, anatomy, work.mean_units) for layer in cut.outputs))
     else:
         tunings = _tunings(cut.steps, anatomy, spec)
@@ -134,8 +131,11 @@ def make_plan(
         kept_dtype = kept_in(hardware, work.dtype)
         cached = {tuning.boundary.name: tuning.boundary for tuning in tunings if tuning.boundary is not None}
         kept = int(work.kept_rows * sum(kept_numbers(layer, anatomy, work.mean_units) for layer in cached.values()))
-    seconds = comparing_seconds(tasks, rows, spec.tasks[0].modality, baselines=spec.evaluation.baselines)
-    estimated, correction = with_comparing(estimated, seconds), correction_by(history)
+    seconds = (
+        comparing_seconds([tasks[each] for each in part.tasks], part.rows, spec.tasks[0].modality, baselines=spec.evaluation.baselines)
+        for part in parts
+    )
+    estimated, correction = with_comparing(estimated, sum(seconds)), correction_by(history)
     return Plan(
         object="plan",
         method=spec.method.type,
@@ -147,7 +147,7 @@ def make_plan(
         adapter=None if cut.tuned is None else cut.tuned.adapter,
         relationship=relationship_of(
             spec.relationship,
-            Learnt("", spec.dataset.partition(":")[0], {label for task in tasks for label in task.classes}),
+            Learnt("", {each.family for each in sources}, {label for task in tasks for label in task.classes}),
             source,
             tasks=len(tasks),
             pretrained=spec.init == "pretrained",
@@ -159,13 +159,10 @@ def make_plan(
         estimate=corrected(estimated, correction),
         correction=correction,
         warnings=[
-            *_row_warnings(rows, first, profile, spec.evaluation),
-            *_missing_warnings(tasks, profile),
-            *evaluation_warnings(spec.evaluation, counted, profile),
-            *_text_warnings(spec, first, max_tokens),
+            *_data_warnings(spec, parts, max_tokens),
             *_label_warnings(columns),
-            *_tag_warnings(spec, columns, profile),
-            *head_warnings(spec, max(fitted), work.width, what="words" if _reads_words(spec) else "rows"),
+            *_tag_warnings(spec, columns, sources),
+            *head_warnings(spec, _kept(parts, fitted), work.width, what="words" if reads_words(spec) else "rows"),
             *(() if cut.tuned is None else cut.tuned.warnings),
         ],
     )
@@ -192,10 +189,10 @@ class _Cut:
 
 def _cut(spec: JobSpec, anatomy: Anatomy) -> _Cut:
     if isinstance(spec.method, FeatureExtraction):
-        layers = _pooled_layers(spec, spec.method, anatomy)
+        layers = pooled_layers(spec, spec.method, anatomy)
         return _Cut(joined([layer.name for layer in layers]), layers, [])
     top = anatomy.layer(anatomy.default_layer)
-    _check_pooling(spec, top, anatomy)
+    check_pooling(spec, top, anatomy)
     steps = steps_of(spec, anatomy)
     return _Cut(steps[-1].selection.boundary, [top], steps)
 
@@ -250,68 +247,46 @@ def _max_tokens(spec: JobSpec, anatomy: Anatomy) -> int | None:
     return asked or anatomy.input.max_tokens
 
 
-def _pooled_layers(spec: JobSpec, method: FeatureExtraction, anatomy: Anatomy) -> list[Layer]:
-    """In forward order, each once."""
-    if method.layers is None:
-        return [_pooled_layer(spec, method.layer, anatomy, "/method/layer")]
-    if method.layer is not None:
-        raise invalid_field("/method/layers", "layer and layers are given at once.", "Name all in layers, and leave layer out.")
-    named = [_pooled_layer(spec, name, anatomy, f"/method/layers/{number}") for number, name in enumerate(method.layers)]
-    return sorted({layer.name: layer for layer in named}.values(), key=lambda layer: layer.index)
+def _columns(spec: JobSpec, number: int, sources: Sequence[Source]) -> Columns:
+    task, profile = spec.tasks[number], sources[number].profile
+    with naming(sources[number], sources):
+        columns = task_columns(task, number, profile)
+        target = plan_target(task, number, columns, profile, split_column=spec.evaluation.split_column)
+        check_problem(spec.method.head, target.problem, spec.training, number)
+        taken = {column.name for column in (*columns.inputs, *columns.targets)}
+        return Columns(columns, target, plan_extras(task, number, profile, taken))
 
 
-def _pooled_layer(spec: JobSpec, name: str | None, anatomy: Anatomy, pointer: str) -> Layer:
-    layer = anatomy.layer(resolve_layer(name, anatomy, pointer))
-    _check_pooling(spec, layer, anatomy)
-    if spec.pooling == "pooler" and layer.name not in {anatomy.default_layer, "pooler"}:
-        message = f"The pooler reads the last hidden state, not the output of {quote(layer.name)}."
-        raise invalid_field("/method/pooling", message, "Leave layer out, or pool by mean, first or max.")
-    if _reads_words(spec) and "T" not in layer.axes:
-        message = f"What {quote(layer.name)} gives is one vector for a text, and token classification needs one for each token."
-        raise invalid_field(pointer, message, f"Choose another layer, or leave it out for {quote(anatomy.default_layer)}.")
-    return layer
+def _fitted(spec: JobSpec, number: int, part: Part) -> int:
+    """Answers that a task's head learns from: rows in all their views, or words."""
+    answers = part.rows.train * max(1, fixed_views(spec))
+    return round(answers * mean_words(part.columns[0].of_task.inputs[0])) if spec.tasks[number].reads == "words" else answers
 
 
-def _check_pooling(spec: JobSpec, layer: Layer, anatomy: Anatomy) -> None:
-    if spec.pooling == "pooler" and not anatomy.has_pooler:
-        raise invalid_field("/method/pooling", f"The backbone {quote(spec.backbone)} has no pooler.", "Pooling may be mean, first or max.")
-    if spec.pooling == "flatten" and "T" in layer.output:
-        message = f"What {quote(layer.name)} gives is as long as its input, and cannot be laid out as one vector."
-        raise invalid_field("/method/pooling", message, "Pooling may be mean, first or max.")
+def _kept(parts: Sequence[Part], fitted: Mapping[int, int]) -> int:
+    """Answers of all datasets."""
+    return sum(max(fitted[number] for number in part.tasks) for part in parts)
 
 
-def _reads_words(spec: JobSpec) -> bool:
-    return any(task.reads == "words" for task in spec.tasks)
+def _mean_words(spec: JobSpec, parts: Sequence[Part]) -> float:
+    """Vectors that heads read of an average example of all datasets: of its words where those are read, else one."""
+    read = [any(spec.tasks[number].reads == "words" for number in part.tasks) for part in parts]
+    words = [mean_words(part.columns[0].of_task.inputs[0]) if each else 1.0 for part, each in zip(parts, read, strict=True)]
+    return fmean(words, [part.source.profile.rows for part in parts])
 
 
-def _check_reads(spec: JobSpec) -> None:
-    """See that the pooling suits what the heads read."""
-    examples = [task for task in spec.tasks if task.reads == "example"]
-    if not examples and spec.pooling != "none":
-        message = f"Token classification reads the vector of each word, and the pooling {spec.pooling} would make one vector of a text."
-        raise invalid_field("/method/pooling", message, "Leave pooling out.")
-    if examples and spec.pooling == "none":
-        message = f"The head of {quote(examples[0].name)} reads one vector, and the pooling none makes none."
-        raise invalid_field("/method/pooling", message, "Leave pooling out, or choose mean, first or max.")
-    if examples and len(examples) < len(spec.tasks) and spec.pooling not in {"mean", "first", "max"}:
-        message = f"Beside token classification texts are pooled from the vectors of their tokens, not by {spec.pooling}."
-        raise invalid_field("/method/pooling", message, "Leave pooling out, or choose mean, first or max.")
+def _mean_units(parts: Sequence[Part], anatomy: Anatomy, max_tokens: int | None) -> float:
+    """Units of an average example of all datasets."""
+    units = [mean_units(part.columns[0].of_task.inputs, anatomy, max_tokens) for part in parts]
+    return fmean(units, [part.source.profile.rows for part in parts])
 
 
-def _columns(spec: JobSpec, number: int, profile: DatasetProfile) -> _Columns:
-    task = spec.tasks[number]
-    columns = task_columns(task, number, profile)
-    target = plan_target(task, number, columns, profile, split_column=spec.evaluation.split_column)
-    check_problem(spec.method.head, target.problem, spec.training, number)
-    taken = {column.name for column in (*columns.inputs, *columns.targets)}
-    return _Columns(columns, target, plan_extras(task, number, profile, taken))
-
-
-def _task(spec: JobSpec, number: int, columns: _Columns, width: int, train_rows: int) -> TaskPlan:
+def _task(spec: JobSpec, number: int, dataset: str, columns: Columns, width: int, train_rows: int) -> TaskPlan:
     task, target = spec.tasks[number], columns.target
     made = TaskPlan(
         name=task.name,
         type=task.type,
+        dataset=dataset,
         problem=target.problem,
         classes=target.classes,
         scheme=target.scheme,
@@ -323,47 +298,16 @@ def _task(spec: JobSpec, number: int, columns: _Columns, width: int, train_rows:
     return made.model_copy(update={"head_parameters": spec.method.head.parameters(read, made.outputs, train_rows)})
 
 
-def _check_tasks(spec: JobSpec) -> None:
-    """See that tasks can be told apart, and read the same."""
-    first = spec.tasks[0]
-    for number, task in enumerate(spec.tasks[1:], start=1):
+def _check_tasks(spec: JobSpec, sources: Sequence[Source]) -> None:
+    """See that tasks can be told apart, and that those of one dataset read the same."""
+    for number, task in enumerate(spec.tasks):
+        first = spec.tasks[[source.name for source in sources].index(sources[number].name)]
         if task.name in {other.name for other in spec.tasks[:number]}:
             message = f"Two tasks are called {quote(task.name)}; answers and metrics are keyed by a task's name."
             raise invalid_field(f"/tasks/{number}/name", message, "Give each task a name of its own.")
         if task.modality == first.modality and task.inputs.given != first.inputs.given:
             message = f"The tasks {quote(first.name)} and {quote(task.name)} read other columns, and one pass of the backbone serves all."
-            raise invalid_field(f"/tasks/{number}/inputs", message, "Let all tasks read the same columns.")
-
-
-def _rows(evaluation: Evaluation, columns: Sequence[_Columns], profile: DatasetProfile) -> tuple[RowsPlan, Counted]:
-    """Without the user's split the strata of the first task are dealt alike; rows that only other tasks have labels for are one more."""
-    first, others = columns[0], len(columns) > 1
-    targets = {column.name for each in columns for column in each.of_task.targets}
-    check_evaluation(evaluation, profile, targets)
-    labelled = profile.rows if others else first.target.labelled
-    if evaluation.split_column is None:
-        strata = list(first.target.strata.values())
-        lacking = max(profile.rows - sum(strata), 0) if others else 0
-        exact = not lacking and first.target.problem != "multi-label"
-        counted = count_rows(evaluation, [*strata, lacking] if lacking else strata, exact=exact)
-    else:
-        counts = split_counts(evaluation.split_column, profile, targets | {column.name for column in first.of_task.inputs})
-        train, validation, test = counts["train"], counts["validation"], counts["test"]
-        if not validation:
-            train, validation = carve_validation(train, evaluation.validation_size)
-        counted = Counted(train, validation, test)
-    return _without_missing(counted, labelled, first.of_task.missing, profile), counted
-
-
-def _without_missing(counted: Counted, labelled: int, missing: int, profile: DatasetProfile) -> RowsPlan:
-    """Take out rows that lack an input, and with the user's split those that lack a label, from each part alike."""
-    train, validation, test = counted.train, counted.validation, counted.test
-    kept = train + validation + test
-    usable = max(kept - missing - max(kept - labelled, 0), 0)
-    if usable < kept:
-        validation, test = (round(part * usable / kept) for part in (validation, test))
-        train = max(usable - validation - test, 0)
-    return RowsPlan(train=train, validation=validation, test=test, dropped=profile.rows - train - validation - test)
+            raise invalid_field(f"/tasks/{number}/inputs", message, "Let all tasks of one dataset read the same columns.")
 
 
 def _cache(spec: JobSpec, boundary: str, size: int, dtype: DType, budget: int) -> CachePlan:
@@ -379,47 +323,34 @@ def _cache(spec: JobSpec, boundary: str, size: int, dtype: DType, budget: int) -
     return CachePlan(mode=mode, reason=reason, bytes=size, dtype=dtype, hit_fraction=0.0)
 
 
-def _row_warnings(rows: RowsPlan, columns: _Columns, profile: DatasetProfile, evaluation: Evaluation) -> Iterable[PlanWarning]:
-    if rows.test < FEW_TEST_ROWS:
-        pointer = "/evaluation/test_size" if evaluation.split_column is None else "/evaluation/split_column"
-        message = f"The test split has {rows.test} rows; its metrics can be some points off by chance."
-        yield PlanWarning(code="few_rows", pointer=pointer, message=message)
-    if rows.dropped:
-        message = f"{rows.dropped:,} of {profile.rows:,} rows are left out: they have no input, no label or no split."
-        if columns.of_task.missing:
-            message += " Rows of each split are estimates until the inputs are read."
-        yield PlanWarning(code="rows_dropped", pointer=None, message=message)
+def _data_warnings(spec: JobSpec, parts: Sequence[Part], max_tokens: int | None) -> Iterable[PlanWarning]:
+    names = [task.name for task in spec.tasks]
+    for part in parts:
+        for warning in (*row_warnings(spec.evaluation, part, names), *_text_warnings(spec, part, max_tokens)):
+            yield of_dataset(warning, part, parts)
 
 
-def _missing_warnings(tasks: Sequence[TaskPlan], profile: DatasetProfile) -> Iterable[PlanWarning]:
-    """With several tasks a row without a label of one may serve another."""
-    for number, task in enumerate(tasks if len(tasks) > 1 else ()):
-        lacking = profile.rows - task.labelled_rows
-        if lacking:
-            message = f"{lacking:,} of {profile.rows:,} rows have no label for {quote(task.name)}; they count for the other tasks alone."
-            yield PlanWarning(code="labels_missing", pointer=f"/tasks/{number}/target", message=message)
-
-
-def _text_warnings(spec: JobSpec, columns: _Columns, max_tokens: int | None) -> Iterable[PlanWarning]:
+def _text_warnings(spec: JobSpec, part: Part, max_tokens: int | None) -> Iterable[PlanWarning]:
     if max_tokens is None:
         return
-    for name, column in zip(spec.tasks[0].inputs.given, columns.of_task.inputs, strict=True):
+    first = part.tasks[0]
+    for name, column in zip(spec.tasks[first].inputs.given, part.columns[0].of_task.inputs, strict=True):
         # Half as many characters again as a full window takes: sure to be cut, whatever the tokenizer.
         if column.longest > 1.5 * CHARS_PER_TOKEN * max_tokens:
             message = f"The longest text has {column.longest:,} characters; what goes beyond {max_tokens} tokens is not read."
             yield PlanWarning(code="truncated", pointer="/training/max_tokens", message=message)
         if column.type == "number":
             message = f"The column {quote(column.name)} holds numbers; they are read as text."
-            yield PlanWarning(code="numbers_as_text", pointer=f"/tasks/0/inputs/{name}", message=message)
+            yield PlanWarning(code="numbers_as_text", pointer=f"/tasks/{first}/inputs/{name}", message=message)
 
 
-def _tag_warnings(spec: JobSpec, columns: Sequence[_Columns], profile: DatasetProfile) -> Iterable[PlanWarning]:
+def _tag_warnings(spec: JobSpec, columns: Sequence[Columns], sources: Sequence[Source]) -> Iterable[PlanWarning]:
     for number, (task, each) in enumerate(zip(spec.tasks, columns, strict=True)):
         if task.reads == "words":
-            yield from tag_warnings([*each.of_task.inputs, *each.of_task.targets], number, profile)
+            yield from tag_warnings([*each.of_task.inputs, *each.of_task.targets], number, sources[number].profile)
 
 
-def _label_warnings(columns: Sequence[_Columns]) -> Iterable[PlanWarning]:
+def _label_warnings(columns: Sequence[Columns]) -> Iterable[PlanWarning]:
     for number, each in enumerate(columns):
         pairs = lookalikes(dict.fromkeys(each.target.classes, 1))
         if pairs:

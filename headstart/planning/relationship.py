@@ -23,12 +23,12 @@ class Learnt:
 
     Attributes:
         name: of the model, with its version; of a job nothing.
-        dataset: its name, without a version; None: unknown.
+        datasets: their names, without versions; none: unknown.
         classes: normal labels of all tasks.
     """
 
     name: str
-    dataset: str | None
+    datasets: Collection[str]
     classes: Collection[str]
 
 
@@ -64,12 +64,14 @@ def relationship_of(
 
 
 def _to_model(job: Learnt, source: Learnt) -> Relationship:
-    if job.dataset is not None and job.dataset == source.dataset:
-        return Relationship(value="same-domain", why=f"The model {quote(source.name)} learnt from the dataset {quote(job.dataset)} too.")
+    both = sorted({*job.datasets} & {*source.datasets})
+    if both:
+        return Relationship(value="same-domain", why=f"The model {quote(source.name)} learnt from the dataset {quote(both[0])} too.")
     shared, known = set(job.classes) & set(source.classes), set(job.classes) | set(source.classes)
     if known and len(shared) >= SHARED_CLASSES * len(known):
         why = f"The model {quote(source.name)} tells {len(shared):,} of the {len(known):,} classes of both apart already."
         return Relationship(value="same-domain", why=why)
-    other = "" if source.dataset is None else f", {quote(source.dataset)}"
+    other = "".join(f", {quote(name)}" for name in sorted(source.datasets))
+    what = "another dataset" if len(source.datasets) < 2 else "other datasets"
     classes = f", and {len(shared):,} of the {len(known):,} classes of both are shared" if known else ""
-    return Relationship(value="cross-domain", why=f"The model {quote(source.name)} learnt from another dataset{other}{classes}.")
+    return Relationship(value="cross-domain", why=f"The model {quote(source.name)} learnt from {what}{other}{classes}.")

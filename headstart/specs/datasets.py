@@ -44,6 +44,17 @@ ReadMode = Literal["strict", "lenient"]
 READ_MODES: tuple[ReadMode, ...] = get_args(ReadMode)
 """What one bad row does: `strict` refuses the file, `lenient` drops the row and counts it."""
 DatasetStatus = Literal["pending", "validating", "ready", "invalid"]
+How = Literal["append", "replace"]
+"""What the rows of a new version do to those of its parent."""
+HOWS: tuple[How, ...] = get_args(How)
+
+
+class Parent(View):
+    """The version that another was made from."""
+
+    dataset: str = Field(examples=["ds_01h455vb4pex5vsknk084sn02q"])
+    how: How
+    key: str | None = Field(description="The column by which rows were replaced.")
 
 
 def format_of(filename: str) -> Format | None:
@@ -82,6 +93,7 @@ class Dataset(View):
     dropped_rows: int | None = Field(description="Bad rows that `lenient` left out. Null until it was read.", examples=[0])
     problem_count: int = Field(description="See `/problems`.", examples=[0])
     error: Failure | None = Field(description="Why it is invalid.")
+    parent: Parent | None = Field(description="Null when all its rows came in one file.")
     created_at: Moment
 
 

@@ -45,7 +45,8 @@ Name = Annotated[
 Label = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 """Free text for people: a key's or a workspace's name."""
 
-ColumnName = Annotated[str, Field(min_length=1, max_length=256)]
+MAX_COLUMN_CHARS = 256
+ColumnName = Annotated[str, Field(min_length=1, max_length=MAX_COLUMN_CHARS)]
 
 Reference = Annotated[
     str,

@@ -10,7 +10,7 @@ from typing import Literal
 
 from typeid import TypeID
 
-Kind = Literal["ds", "bb", "job", "att", "art", "mdl", "key", "ws", "req", "evt", "cache"]
+Kind = Literal["ds", "bb", "job", "att", "art", "mdl", "key", "ws", "req", "evt", "cache", "upl"]
 
 _SHAPE = re.compile(r"[a-z]{2,8}_[0-7][0-9a-hjkmnp-tv-z]{25}")
 

@@ -221,7 +221,8 @@ class Training(Input):
     balancing: Balancing = Field(default_factory=FixedWeights, description="What the losses of several tasks count beside each other.")
     sampling: Sampling = Field(
         default="proportional",
-        description="How often the rows of an epoch come from each task of several: as often as it has rows, or all tasks alike.",
+        description="How often the rows of an epoch come from each dataset and task of several: as often as it has rows, or from all datasets "
+        "alike, and in each for all its tasks alike.",
     )
     augmentation: Augmentation | None = Field(default=None, description="Of images: what chance changes in the training rows.")
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Fixes the split and everything random.")
@@ -240,7 +241,7 @@ class JobSpec(Input):
         default="pretrained",
         description="Where the backbone's parameters start; random: the same architecture from scratch, all of it learns.",
     )
-    dataset: Reference = Field(examples=["reviews"])
+    dataset: Reference = Field(description="What the tasks learn from that name no dataset of their own.", examples=["reviews"])
     max_seconds: int | None = Field(default=None, ge=1, le=MAX_INT, description="The job fails with `timed_out` when it runs longer.")
     tasks: list[Task] = Field(min_length=1, max_length=32, description="What the heads learn, each from its own labels, over one backbone.")
     relationship: RelationshipName | None = Field(

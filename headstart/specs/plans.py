@@ -87,6 +87,11 @@ class Extra(View):
 class TaskPlan(View):
     name: str = Field(examples=["sentiment"])
     type: str = Field(examples=["text-classification"])
+    dataset: str | None = Field(
+        default=None,
+        description="What it learns from, with its version; null in jobs that are older than this field: the job's dataset.",
+        examples=["reviews:2"],
+    )
     problem: Problem
     classes: list[str] = Field(
         description="In the order of scores and of the confusion matrix; none of a regression.", examples=[["neg", "pos"]]

@@ -69,6 +69,7 @@ class Gain(View):
 class TaskReport(View):
     # what was added later has a default, so that reports which were stored before can be read
     problem: Literal["single-label", "multi-label", "regression", "token-classification"] = "single-label"
+    dataset: str | None = Field(default=None, description="What the task learnt from, with its version.", examples=["reviews:2"])
     split: Literal["validation", "test"]
     rows: int
     classes: list[str] = Field(description="Empty for a regression.")

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from headstart.specs.backbones import Modality
-from headstart.specs.fields import ColumnName, Input, Name
+from headstart.specs.fields import ColumnName, Input, Name, Reference
 
 Problem = Literal["single-label", "multi-label", "regression"]
 Scheme = Literal["BIO", "IOBES", "none"]
@@ -57,6 +57,12 @@ class AudioInputs(Inputs):
 
 class _Task(Input):
     name: Name = Field(default="label", description="Names the head; outputs and metrics are keyed by it.", examples=["sentiment"])
+    dataset: Reference | None = Field(
+        default=None,
+        description="What the task learns from; null: the job's dataset. The tasks of a job may learn from different datasets of one kind of "
+        "input, and every row then teaches the tasks of its own.",
+        examples=["tweets"],
+    )
     weight: float = Field(default=1.0, gt=0, le=1e6, description="Weight of this task's loss.")
 
 

@@ -16,9 +16,10 @@ from headstart.specs.problems import Failure
 from headstart.store.pages import page
 from headstart.store.references import parse_reference
 from headstart.store.states import TERMINAL
-from headstart.store.tables import Dataset, Job
+from headstart.store.tables import Dataset, Job, JobDataset
 
 KIND = "dataset"
+UNREAD = ("pending", "validating")
 
 
 def upload_key(dataset_id: str) -> str:
@@ -46,6 +47,7 @@ def create_dataset(
     size_bytes: int,
     sha256: str,
     max_attempts: int,
+    parent: specs.Parent | None = None,
     now: datetime,
     mode: specs.ReadMode = "strict",
 ) -> Dataset:
@@ -67,6 +69,9 @@ def create_dataset(
             profile=None,
             problem_count=0,
             error=None,
+            parent_id=None if parent is None else parent.dataset,
+            parent_how=None if parent is None else parent.how,
+            parent_key=None if parent is None else parent.key,
             created_at=now,
             deleted_at=None,
             max_attempts=max_attempts,
@@ -99,12 +104,36 @@ def list_datasets(
 
 
 def resolve_dataset(session: Session, workspace_id: str, reference: str, *, pointer: str) -> Dataset:
-    """The ready dataset that a body names.
+    """The ready dataset that a body names, held until the transaction ends.
 
     Raises:
         BadInput: `dataset_not_found`, or it turned out invalid.
         Conflict: `dataset_not_ready`, it is still being read.
     """
+    return resolve_datasets(session, workspace_id, {pointer: reference})[reference]
+
+
+def resolve_datasets(session: Session, workspace_id: str, references: Mapping[str, str]) -> dict[str, Dataset]:
+    """The ready datasets that a body names, by reference, held until the transaction ends.
+
+    Args:
+        references: by the pointer to each.
+
+    Raises:
+        BadInput, Conflict: as of `resolve_dataset`, for the first that cannot be used.
+    """
+    while True:
+        found: dict[str, Dataset] = {}
+        for pointer, reference in references.items():
+            if reference not in found:
+                found[reference] = _find_ready(session, workspace_id, reference, pointer)
+        # in one order for all: two jobs on the same datasets would else each wait for what the other holds
+        rows = select(Dataset).where(Dataset.id.in_({row.id for row in found.values()})).order_by(Dataset.id).with_for_update()
+        if all(row.deleted_at is None for row in session.scalars(rows.execution_options(populate_existing=True)).all()):
+            return found
+
+
+def _find_ready(session: Session, workspace_id: str, reference: str, pointer: str) -> Dataset:
     found = _find(session, workspace_id, reference)
     if found is None:
         message = "no such dataset"
@@ -118,9 +147,41 @@ def resolve_dataset(session: Session, workspace_id: str, reference: str, *, poin
         raise BadInput("invalid_field", f"The dataset could not be read ({code}).", hint, (Fault(pointer, message),))
     if found.status != "ready":
         raise Conflict("dataset_not_ready", "The dataset is still being read.", "Try again shortly.", retry_after_seconds=1)
-    session.refresh(found, with_for_update=True)
-    if found.deleted_at is not None:
-        return resolve_dataset(session, workspace_id, reference, pointer=pointer)
+    return found
+
+
+def hold_parent(session: Session, workspace_id: str, dataset_id: str) -> Dataset:
+    """The version that a new one is made from in this transaction; nobody deletes it meanwhile.
+
+    Raises:
+        NotFound: it is gone.
+        Conflict: it is not ready.
+    """
+    dataset = get_dataset(session, workspace_id, dataset_id)
+    session.refresh(dataset, with_for_update=True)
+    if dataset.deleted_at is not None:
+        raise not_found("dataset")
+    return ready(dataset)
+
+
+def ready(dataset: Dataset) -> Dataset:
+    """The dataset, if it was read well.
+
+    Raises:
+        Conflict: `dataset_not_ready`, it is still being read; `state_conflict`, it is invalid.
+    """
+    if dataset.status == "ready":
+        return dataset
+    if dataset.status == "invalid":
+        raise Conflict("state_conflict", "The dataset could not be read.", "GET /v1/datasets/{id}/problems says why.")
+    raise Conflict("dataset_not_ready", "The dataset is still being read.", "Try again shortly.", retry_after_seconds=1)
+
+
+def get_reference(session: Session, workspace_id: str, reference: str) -> Dataset:
+    """By id, `name` (the newest ready version) or `name:2`."""
+    found = _find(session, workspace_id, reference)
+    if found is None:
+        raise not_found("dataset")
     return found
 
 
@@ -136,6 +197,11 @@ def _find(session: Session, workspace_id: str, reference: str) -> Dataset | None
         return session.scalars(query.where(Dataset.version == parsed.version)).first()
     newest = query.order_by(Dataset.version.desc()).limit(1)
     return session.scalars(newest.where(Dataset.status == "ready")).first() or session.scalars(newest).first()
+
+
+def versioned(dataset: Dataset) -> str:
+    """Its name with its version, which is given out once."""
+    return f"{dataset.name}:{dataset.version}"
 
 
 def profile_of(dataset: Dataset) -> specs.DatasetProfile:
@@ -167,9 +233,15 @@ def delete_dataset(session: Session, workspace_id: str, dataset_id: str, *, now:
     """
     dataset = get_dataset(session, workspace_id, dataset_id)
     session.refresh(dataset, with_for_update=True)  # a job that is being created holds it, or will not find it
-    job = session.scalars(select(Job.id).where(Job.dataset_id == dataset.id, Job.status.not_in(TERMINAL)).limit(1)).first()
+    named = select(JobDataset.job_id).where(JobDataset.dataset_id == dataset.id)
+    needs = (Job.dataset_id == dataset.id) | Job.id.in_(named)
+    job = session.scalars(select(Job.id).where(needs, Job.status.not_in(TERMINAL)).limit(1)).first()
     if job is not None:
         raise Conflict("in_use", f"Job {job} needs this dataset.", "Wait for it, or cancel it.")
+    unread = select(Dataset.id).where(Dataset.parent_id == dataset.id, Dataset.status.in_(UNREAD), Dataset.deleted_at.is_(None))
+    child = session.scalars(unread.limit(1)).first()
+    if child is not None:
+        raise Conflict("in_use", f"Dataset {child} is being made from this one.", "Wait until it is ready, or delete it.")
     dataset.deleted_at = now
     session.flush()
 
@@ -192,8 +264,16 @@ def view(dataset: Dataset) -> specs.Dataset:
         dropped_rows=(dataset.profile or {}).get("dropped_rows", 0) if dataset.status == "ready" else None,
         problem_count=dataset.problem_count,
         error=None if dataset.error is None else Failure.model_validate(dataset.error),
+        parent=parent_of(dataset),
         created_at=dataset.created_at,
     )
+
+
+def parent_of(dataset: Dataset) -> specs.Parent | None:
+    if dataset.parent_id is None or dataset.parent_how is None:
+        return None
+    how: specs.How = "append" if dataset.parent_how == "append" else "replace"
+    return specs.Parent(dataset=dataset.parent_id, how=how, key=dataset.parent_key)
 
 
 def new_dataset_id() -> str:

@@ -19,7 +19,7 @@ from headstart.specs.problems import Failure
 from headstart.store import logs
 from headstart.store.pages import page
 from headstart.store.states import RUNNING, may_follow
-from headstart.store.tables import Artifact, Backbone, Dataset, Event, Job
+from headstart.store.tables import Artifact, Backbone, Dataset, Event, Job, JobDataset
 
 KIND = "job"
 NO_PROGRESS: dict[str, Any] = {"fraction": 0.0, "step": 0, "steps": 0, "epoch": 0, "epochs": 0}
@@ -42,6 +42,7 @@ def create_job(
     plan: Plan,
     *,
     dataset: Dataset,
+    others: Sequence[Dataset] = (),
     backbone: Backbone,
     parent: Artifact | None,
     max_attempts: int,
@@ -50,6 +51,8 @@ def create_job(
     """A queued job; the transaction that holds it also holds its first event.
 
     Args:
+        dataset: the job's own.
+        others: that its tasks name; the job's own may be among them.
         parent: of the model that stands in for the backbone, if one does.
     """
     job = Job(
@@ -76,6 +79,7 @@ def create_job(
     )
     session.add(job)
     session.flush()
+    session.add_all(JobDataset(job_id=job.id, dataset_id=each) for each in {other.id for other in others} - {dataset.id})
     _add_events(session, job.id, [Happening("status", {"from": None, "to": JobStatus.QUEUED}, now)], attempt=0)
     return job
 
@@ -89,6 +93,12 @@ def get_job(session: Session, workspace_id: str, job_id: str) -> Job:
     if job is None:
         raise not_found("job")
     return job
+
+
+def datasets_of(session: Session, job: Job) -> list[Dataset]:
+    """What a job was planned for, whatever has been uploaded or deleted since: its own dataset first, then those that tasks name."""
+    others = select(Dataset).join(JobDataset, JobDataset.dataset_id == Dataset.id).where(JobDataset.job_id == job.id).order_by(Dataset.id)
+    return [session.get_one(Dataset, job.dataset_id), *session.scalars(others)]
 
 
 def list_jobs(

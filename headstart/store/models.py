@@ -45,7 +45,7 @@ class Served:
     backbone_sha256: str
     backbone_anatomy: dict[str, Any]
     inputs: tuple[str, ...]
-    """What each of its inputs holds, by name; the same for all its tasks."""
+    """What its inputs may hold, by name: all that any of its tasks reads."""
 
 
 def publish(
@@ -258,7 +258,7 @@ def find_served(session: Session, workspace_id: str, reference: str) -> Served |
         backbone=backbone.name,
         backbone_sha256=backbone.sha256,
         backbone_anatomy=backbone.anatomy,
-        inputs=tuple(version.tasks["tasks"][0]["inputs"]),
+        inputs=tuple(dict.fromkeys(name for task in version.tasks["tasks"] for name in task["inputs"])),
     )
 
 

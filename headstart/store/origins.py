@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from headstart.specs.models import ModelTask
@@ -14,12 +13,12 @@ from headstart.store.tables import Artifact, Backbone, Dataset, Job
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """`parent` and its `name`, such as `reviews:3`, are None when the backbone itself was named; `dataset` is what it learnt from."""
+    """`parent` and its `name`, such as `reviews:3`, are None when the backbone itself was named; `datasets` are what it learnt from, by name."""
 
     backbone: Backbone
     parent: Artifact | None = None
     name: str | None = None
-    dataset: str | None = None
+    datasets: frozenset[str] = frozenset()
     tasks: list[ModelTask] = field(default_factory=list)
 
 
@@ -36,7 +35,13 @@ def resolve_origin(session: Session, workspace_id: str, reference: str, *, point
             model, version, artifact, backbone = found
             session.refresh(model, with_for_update=True)  # a deletion waits for us, or has come first
             if model.deleted_at is None:
-                learnt_from = session.scalar(select(Dataset.name).join(Job, Job.dataset_id == Dataset.id).where(Job.id == artifact.job_id))
                 tasks = models.tasks_of(version)
-                return Origin(backbone, artifact, f"{model.name}:{version.version}", learnt_from, tasks)
+                return Origin(backbone, artifact, f"{model.name}:{version.version}", _learnt_from(session, artifact), tasks)
     return Origin(backbones.resolve_backbone(session, workspace_id, reference, pointer=pointer))
+
+
+def _learnt_from(session: Session, artifact: Artifact) -> frozenset[str]:
+    """The names of the datasets of the job that made it, as its plan has them; of older plans, of the job's own."""
+    job = session.get_one(Job, artifact.job_id)
+    names = {task.get("dataset") for task in job.plan["tasks"]} - {None}
+    return frozenset(name.partition(":")[0] for name in names or {session.get_one(Dataset, job.dataset_id).name})

@@ -137,8 +137,27 @@ class Dataset(Leased, Table):
     profile: Mapped[dict[str, Any] | None]
     problem_count: Mapped[int]
     error: Mapped[dict[str, Any] | None]
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
+    """The version whose rows come first, or are replaced."""
+    parent_how: Mapped[str | None]
+    parent_key: Mapped[str | None]
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
+
+
+class Upload(Table):
+    """A file on its way. What has arrived of it is told by the file itself; `received_bytes` is what was last acknowledged."""
+
+    __tablename__ = "uploads"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    bytes: Mapped[int]
+    received_bytes: Mapped[int]
+    about: Mapped[str] = mapped_column(Text)
+    """`Upload-Metadata` as it was sent: ASCII."""
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class Backbone(Leased, Table):
@@ -194,6 +213,14 @@ class Job(Leased, Table):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+class JobDataset(Table):
+    """A dataset that tasks of a job learn from beside the job's own."""
+
+    __tablename__ = "job_datasets"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), primary_key=True, index=True)
 
 
 class Event(Table):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 JOB: dict[str, Any] = {
@@ -23,17 +23,23 @@ class Operation:
     status: int
     json: dict[str, Any] | None = None
     files: dict[str, Any] | None = None
+    content: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def kind(self) -> str | None:
         """What the id in the path names."""
         return self.path.partition("{")[2].partition("}")[0] or None
 
-    def arguments(self, ids: dict[str, str]) -> dict[str, Any]:
-        return {"method": self.method, "url": self.path.format(**ids), "json": self.json, "files": self.files}
+    def arguments(self, ids: dict[str, str], **headers: str) -> dict[str, Any]:
+        sent = {"json": self.json, "files": self.files, "content": self.content}
+        return {"method": self.method, "url": self.path.format(**ids), "headers": self.headers | headers, **sent}
 
 
 UPLOAD = {"name": (None, "more"), "file": ("more.csv", b"review,label\nfine,pos\n")}
+
+TUS = {"Tus-Resumable": "1.0.0"}
+BYTES = TUS | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 
 OPERATIONS = [
     Operation("create_dataset", "POST", "/v1/datasets", "write", 202, files=UPLOAD),
@@ -44,6 +50,15 @@ OPERATIONS = [
     Operation("get_dataset_suggestions", "GET", "/v1/datasets/{dataset}/suggestions", "read", 200),
     Operation("list_dataset_problems", "GET", "/v1/datasets/{dataset}/problems", "read", 200),
     Operation("delete_dataset", "DELETE", "/v1/datasets/{dataset}", "write", 409),
+    Operation(
+        "create_dataset_version", "POST", "/v1/datasets/{dataset}/versions", "write", 202, json={"append": {"rows": [{"label": "neg"}]}}
+    ),
+    Operation("get_dataset_diff", "GET", "/v1/datasets/{dataset}/diff?against=reviews", "read", 200),
+    Operation("create_upload", "POST", "/v1/uploads", "write", 201, headers=TUS | {"Upload-Length": "5"}),
+    Operation("list_uploads", "GET", "/v1/uploads", "read", 200),
+    Operation("get_upload", "GET", "/v1/uploads/{upload}", "read", 200),
+    Operation("patch_upload", "PATCH", "/v1/uploads/{upload}", "write", 204, content=b"12345", headers=BYTES),
+    Operation("delete_upload", "DELETE", "/v1/uploads/{upload}", "write", 204, headers=TUS),
     Operation("create_backbone", "POST", "/v1/backbones", "write", 202, json={"name": "other", "source": "demo:minilm-l6"}),
     Operation("list_backbones", "GET", "/v1/backbones", "read", 200),
     Operation("get_backbone", "GET", "/v1/backbones/{backbone}", "read", 200),

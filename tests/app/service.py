@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from headstart.errors import EngineFault, invalid_field
 from headstart.settings import Settings
 from headstart.specs.backbones import Anatomy
 from headstart.specs.predictions import Classification, PredictedRow, Score
-from headstart.store import datasets, keys, models
+from headstart.store import datasets, keys, models, uploads
 from headstart.store.database import Database
 from headstart.store.migrate import migrate
 from headstart.store.models import Served
@@ -207,10 +208,13 @@ def fill(running_: Running, who: str = "workspace") -> dict[str, str]:
         job = world.add_job(session, workspace, dataset=dataset, backbone=backbone, model="later")
         world.claim(session)
         served = find_served(session, workspace)
-        ids = {"dataset": dataset.id, "backbone": backbone.id, "job": job.id, "model": model_id(session, workspace)}
+        upload = world.add_upload(session, workspace, expires_at=running_.services.clock() + timedelta(days=1))
+        ids = {"dataset": dataset.id, "backbone": backbone.id, "job": job.id, "model": model_id(session, workspace), "upload": upload.id}
     folder = running_.services.blobs.path(served.artifact_blob)
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text("{}")
+    with running_.services.blobs.write(uploads.file_key(ids["upload"])):
+        pass
     write_table(running_.services.blobs.path(datasets.table_key(ids["dataset"], 0)))
     return ids
 

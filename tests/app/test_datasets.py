@@ -58,6 +58,7 @@ def test_an_upload_is_stored_as_it_was_sent_and_waits_for_a_worker(running: Runn
         "dropped_rows": None,
         "problem_count": 0,
         "error": None,
+        "parent": None,
         "created_at": made["created_at"],
     }
     assert running.services.blobs.path(datasets.upload_key(made["id"])).read_bytes() == content
@@ -169,7 +170,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
         "malformed_json",
         None,
     ),
-    "JSON": ({"json": {"name": "reviews", "upload": "upl_1"}}, 415, "media_type", None),
+    "JSON": ({"json": {"name": "reviews", "upload": "upl_1"}}, 422, "upload_not_found", "/upload"),
     "no Content-Type": ({"content": ROWS}, 415, "media_type", None),
     "compressed": (
         {**parts(NAME, FILE), "headers": {"Content-Type": "multipart/form-data; boundary=x", "Content-Encoding": "gzip"}},

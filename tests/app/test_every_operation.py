@@ -14,7 +14,7 @@ from tests.app.requests import OPERATIONS, Operation
 from tests.app.service import Running, problem
 
 World = tuple[Running, dict[str, str], dict[str, str]]
-KINDS = {"dataset": "ds", "backbone": "bb", "job": "job", "model": "mdl", "key": "key", "workspace": "ws"}
+KINDS = {"dataset": "ds", "backbone": "bb", "job": "job", "model": "mdl", "key": "key", "workspace": "ws", "upload": "upl"}
 
 each = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 with_id = pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.kind], ids=lambda operation: operation.name)

@@ -21,7 +21,7 @@ OTHER: dict[str, Any] = {"name": (None, "more"), "file": ("more.csv", b"review,l
 @pytest.mark.parametrize("operation", CREATING, ids=lambda operation: operation.name)
 def test_the_same_request_again_gives_the_first_answer(running: Running, ids: dict[str, str], operation: Operation):
     with running.client() as client:
-        first, second = (client.request(**operation.arguments(ids), headers={"Idempotency-Key": "k"}) for _ in range(2))
+        first, second = (client.request(**operation.arguments(ids, **{"Idempotency-Key": "k"})) for _ in range(2))
     assert (first.status_code, first.json()) == (second.status_code, second.json())
     assert first.status_code == operation.status
     assert first.headers.get("location") == second.headers.get("location")

@@ -34,6 +34,8 @@ WIRE: dict[tuple[str, ...], tuple[tuple[str, ...], str]] = {
     ("datasets", "problems"): (("reviews:1",), "list"),
     ("datasets", "suggestions"): (("ds_1",), "suggestions"),
     ("datasets", "upload"): (("FILE",), "dataset"),
+    ("datasets", "append"): (("reviews", "FILE"), "dataset"),
+    ("datasets", "diff"): (("ds_1", "reviews:1"), "dataset_diff"),
     ("datasets", "delete"): (("ds_1",), ""),
     ("backbones", "list"): ((), "list"),
     ("backbones", "get"): (("demo:minilm-l6",), "backbone"),
@@ -125,6 +127,22 @@ def test_upload_names_the_dataset_and_states_its_columns(say: Say, service: Serv
     assert "mine:1" in said.out
     posted = next(seen for seen in service.seen if seen.method == "POST")
     assert [part[0] for part in form(posted)] == ["name", "format", "schema", "file"]
+
+
+def test_append_replaces_by_a_key_and_sends_in_pieces_when_told_to(say: Say, service: Service, filled: Path):
+    said = say("datasets", "append", "ds_1", str(filled), "--key", "id", "--resumable")
+    assert (said.code, "ds_1 (replace)" in said.out) == (0, True)
+    posted = [seen for seen in service.seen if seen.method == "POST"]
+    assert posted[-1].json == {"replace": {"key": "id", "format": "csv", "upload": "upl_1"}}
+    assert service.received["upl_1"] == filled.read_bytes()
+
+
+def test_a_difference_is_shown_in_numbers(say: Say, filled: Path):
+    said = say("datasets", "diff", "ds_1", "--key", "id")
+    lines = [line.split() for line in said.out.splitlines()]
+    assert ["changed", "1", "1"] in lines
+    assert ["neg", "0", "1"] in lines
+    assert "id: number to text" in said.out
 
 
 def test_a_job_is_made_from_a_spec_file_as_it_stands(say: Say, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

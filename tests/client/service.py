@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -86,7 +88,34 @@ def dataset(**changes: Any) -> dict[str, Any]:
         "sha256": "00",
     }
     more = {"mode": "strict", "rows": 9, "dropped_rows": 0, "columns": columns}
-    return row | more | {"problem_count": 0, "error": None, "created_at": NOW} | changes
+    return row | more | {"problem_count": 0, "error": None, "parent": None, "created_at": NOW} | changes
+
+
+def upload(**changes: Any) -> dict[str, Any]:
+    row = {"object": "upload", "id": "upl_1", "bytes": 5, "received_bytes": 0, "metadata": {}, "dataset": None}
+    return row | {"created_at": NOW, "expires_at": NOW} | changes
+
+
+DIFF = {
+    "object": "dataset_diff",
+    "dataset": "ds_2",
+    "against": "ds_1",
+    "key": "id",
+    "columns": {
+        "common": ["id", "text"],
+        "added": ["label"],
+        "removed": [],
+        "retyped": [{"column": "id", "before": "number", "after": "text"}],
+    },
+    "rows": {"before": 9, "after": 10, "added": 2, "removed": 1, "changed": 1, "unchanged": 7},
+    "labels": {"label": {"before": {"pos": 5}, "after": {"pos": 6, "neg": 1}}},
+    "added": [9, 10],
+    "removed": [3],
+    "changed": [{"before": 1, "after": 1}],
+    "unchanged": [{"before": 2, "after": 2}],
+    "has_more": False,
+    "next": None,
+}
 
 
 _TASK = {"name": "label", "type": "text-classification", "problem": "single-label", "inputs": {"text": "text"}, "target": "label"}
@@ -259,6 +288,9 @@ class Service:
         self.seen: list[Seen] = []
         self.replies: list[Reply] = []
         self.datasets: list[dict[str, Any]] = []
+        self.uploads: dict[str, dict[str, Any]] = {}
+        self.received: dict[str, bytes] = {}
+        """What came of each upload."""
         self.backbones: list[dict[str, Any]] = []
         self.jobs: dict[str, dict[str, Any]] = {}
         self.ending = "succeeded"
@@ -284,12 +316,55 @@ class Service:
             return problem(404, "not_found", "There is no such thing.")
 
     def _create_dataset(self, seen: Seen) -> Reply:
+        if seen.headers["content-type"] == "application/json":
+            return self._from_upload(seen.json["upload"], name=seen.json["name"], format=seen.json.get("format") or "csv")
         fields = dict(form(seen))
-        name, number = fields["name"].decode(), next(self._ids)
-        looks = {"id": f"ds_{number}", "status": "pending", "looks": self.looks_until_ready}
-        row = dataset(name=name, bytes=len(fields["file"]), format=fields.get("format", b"csv").decode(), **looks)
+        return self._made(fields["file"], name=fields["name"].decode(), format=fields.get("format", b"csv").decode())
+
+    def _create_version(self, seen: Seen, parent: str) -> Reply:
+        if seen.headers["content-type"] != "application/json":
+            fields = dict(form(seen))
+            key = fields["key"].decode() if "key" in fields else None
+            return self._made(fields["file"], version=2, parent={"dataset": parent, "how": fields["how"].decode(), "key": key})
+        how = next(name for name in ("append", "replace") if name in seen.json)
+        told = {"dataset": parent, "how": how, "key": seen.json[how].get("key")}
+        if "upload" in seen.json[how]:
+            return self._from_upload(seen.json[how]["upload"], version=2, parent=told)
+        return self._made(json.dumps(seen.json[how]["rows"]).encode(), version=2, parent=told)
+
+    def _from_upload(self, upload_id: str, **changes: Any) -> Reply:
+        reply = self._made(self.received[upload_id], **changes)
+        self.uploads[upload_id]["dataset"] = reply.body["id"]
+        return reply
+
+    def _made(self, content: bytes, **changes: Any) -> Reply:
+        looks = {"id": f"ds_{next(self._ids)}", "status": "pending", "looks": self.looks_until_ready}
+        row = dataset(bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), **looks | changes)
         self.datasets.insert(0, row)
         return Reply(202, _public(row))
+
+    def _create_upload(self, seen: Seen) -> Reply:
+        pairs = [pair.split(" ") for pair in seen.headers.get("upload-metadata", "").split(",") if pair]
+        about = {key: b64decode(value).decode() for key, value in pairs}
+        row = upload(id=f"upl_{next(self._ids)}", bytes=int(seen.headers["upload-length"]), metadata=about)
+        self.uploads[row["id"]], self.received[row["id"]] = row, b""
+        return Reply(201, row, {"Location": f"/v1/uploads/{row['id']}"})
+
+    def _list_uploads(self, seen: Seen) -> Reply:
+        return page([row for row in reversed(self.uploads.values()) if row["dataset"] is None], seen.query)
+
+    def _get_upload(self, seen: Seen, name: str) -> Reply:
+        return Reply(200, self.uploads[name]) if name in self.uploads else problem(404, "not_found", "There is no such upload.")
+
+    def _patch_upload(self, seen: Seen, name: str) -> Reply:
+        if int(seen.headers["upload-offset"]) != len(self.received[name]):
+            return problem(409, "offset_mismatch")
+        self.received[name] += seen.body
+        self.uploads[name]["received_bytes"] = len(self.received[name])
+        return Reply(204, None, {"Upload-Offset": str(len(self.received[name]))})
+
+    def _diff(self, seen: Seen, _name: str) -> Reply:
+        return Reply(200, DIFF)
 
     def _list_datasets(self, seen: Seen) -> Reply:
         return page([_public(row) for row in self.datasets], seen.query)
@@ -410,6 +485,13 @@ _ONE = "([^/]+)"
 _ROUTES: tuple[tuple[str, str, str], ...] = (
     ("POST", "/v1/datasets", "create_dataset"),
     ("GET", "/v1/datasets", "list_datasets"),
+    ("POST", f"/v1/datasets/{_ONE}/versions", "create_version"),
+    ("GET", f"/v1/datasets/{_ONE}/diff", "diff"),
+    ("POST", "/v1/uploads", "create_upload"),
+    ("GET", "/v1/uploads", "list_uploads"),
+    ("GET", f"/v1/uploads/{_ONE}", "get_upload"),
+    ("PATCH", f"/v1/uploads/{_ONE}", "patch_upload"),
+    ("DELETE", f"/v1/uploads/{_ONE}", "gone"),
     ("GET", f"/v1/datasets/{_ONE}", "get_dataset"),
     ("GET", f"/v1/datasets/{_ONE}/rows", "page_of"),
     ("GET", f"/v1/datasets/{_ONE}/profile", "profile"),
@@ -482,7 +564,7 @@ def listening(service: Service) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(reply.content)
 
-        do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - the standard library's names
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - the standard library's names
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the standard library's name
             pass

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from headstart.client import Headstart, JobHandle
-from headstart.client.sugar import _name_of
+from headstart.client.sugar import name_of
 from headstart.errors import BadInput, EngineFault, HeadstartError, Unavailable
 from headstart.specs.datasets import Column, Dataset
 from headstart.specs.jobs import JobStatus
@@ -286,8 +286,8 @@ def test_a_dataset_is_found_by_id_by_name_and_by_version(client: Headstart, serv
 
 
 @pytest.mark.parametrize(("text", "name"), [("Ünïcode file", "n-code-file"), ("a" * 80, "a" * 63), ("__x.v2", "x.v2")])
-def test_a_files_name_becomes_a_name_of_the_contract(text: str, name: str):
-    assert _name_of(text) == name
+def test_a_files_name_becomes_aname_of_the_contract(text: str, name: str):
+    assert name_of(text) == name
 
 
 def test_a_file_without_a_usable_name_asks_for_one(client: Headstart, write: Callable[[str, str], str]):

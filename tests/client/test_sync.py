@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from headstart.client import Headstart, backbones, cache, datasets, health, jobs, keys, models, workspaces
+from headstart.client import Headstart, backbones, cache, datasets, health, jobs, keys, models, uploads, workspaces
 from headstart.specs.jobs import JobSpec
 from tests.client.service import Service, form, job
 
@@ -22,21 +22,28 @@ OPERATIONS = {
     "get_dataset_suggestions": ("GET", "/v1/datasets/ds_1/suggestions"),
     "list_dataset_problems": ("GET", "/v1/datasets/ds_1/problems"),
     "delete_dataset": ("DELETE", "/v1/datasets/ds_1"),
+    "create_dataset_version": ("POST", "/v1/datasets/ds_1/versions"),
+    "get_dataset_diff": ("GET", "/v1/datasets/ds_2/diff"),
+    "create_upload": ("POST", "/v1/uploads"),
+    "list_uploads": ("GET", "/v1/uploads"),
+    "get_upload": ("GET", "/v1/uploads/upl_3"),
+    "patch_upload": ("PATCH", "/v1/uploads/upl_3"),
+    "delete_upload": ("DELETE", "/v1/uploads/upl_3"),
     "create_backbone": ("POST", "/v1/backbones"),
     "list_backbones": ("GET", "/v1/backbones"),
-    "get_backbone": ("GET", "/v1/backbones/bb_2"),
-    "list_backbone_layers": ("GET", "/v1/backbones/bb_2/layers"),
-    "delete_backbone": ("DELETE", "/v1/backbones/bb_2"),
+    "get_backbone": ("GET", "/v1/backbones/bb_4"),
+    "list_backbone_layers": ("GET", "/v1/backbones/bb_4/layers"),
+    "delete_backbone": ("DELETE", "/v1/backbones/bb_4"),
     "create_plan": ("POST", "/v1/plans"),
     "create_job": ("POST", "/v1/jobs"),
     "list_jobs": ("GET", "/v1/jobs"),
-    "get_job": ("GET", "/v1/jobs/job_3"),
-    "cancel_job": ("POST", "/v1/jobs/job_3/cancel"),
-    "list_job_events": ("GET", "/v1/jobs/job_3/events"),
-    "list_job_logs": ("GET", "/v1/jobs/job_3/logs"),
-    "list_job_metrics": ("GET", "/v1/jobs/job_3/metrics"),
-    "get_job_report": ("GET", "/v1/jobs/job_3/report"),
-    "get_job_report_page": ("GET", "/v1/jobs/job_3/report"),  # the same operation, asked for HTML
+    "get_job": ("GET", "/v1/jobs/job_5"),
+    "cancel_job": ("POST", "/v1/jobs/job_5/cancel"),
+    "list_job_events": ("GET", "/v1/jobs/job_5/events"),
+    "list_job_logs": ("GET", "/v1/jobs/job_5/logs"),
+    "list_job_metrics": ("GET", "/v1/jobs/job_5/metrics"),
+    "get_job_report": ("GET", "/v1/jobs/job_5/report"),
+    "get_job_report_page": ("GET", "/v1/jobs/job_5/report"),  # the same operation, asked for HTML
     "list_models": ("GET", "/v1/models"),
     "get_model": ("GET", "/v1/models/reviews"),
     "list_model_versions": ("GET", "/v1/models/reviews/versions"),
@@ -57,7 +64,7 @@ OPERATIONS = {
 }
 CALLS: dict[str, Callable[..., Any]] = {
     name: function
-    for module in (datasets, backbones, jobs, models, keys, workspaces, cache, health)
+    for module in (datasets, uploads, backbones, jobs, models, keys, workspaces, cache, health)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if function.__module__ == module.__name__
 }
@@ -73,20 +80,25 @@ def test_every_operation_answers_with_its_type(client: Headstart, service: Servi
         client.get_dataset_profile("ds_1"),
         client.get_dataset_suggestions("ds_1"),
         client.list_dataset_problems("ds_1"),
+        client.create_dataset_version("ds_1", rows=[{"text": "c", "label": "d"}]),
+        client.get_dataset_diff("ds_2", against="ds_1", key="id"),
+        client.create_upload(size_bytes=5, metadata={"filename": "a.csv"}),
+        client.list_uploads(),
+        client.get_upload("upl_3"),
         client.create_backbone(name="minilm-l6", source="demo:minilm-l6"),
         client.list_backbones(),
-        client.get_backbone("bb_2"),
-        client.list_backbone_layers("bb_2"),
+        client.get_backbone("bb_4"),
+        client.list_backbone_layers("bb_4"),
         client.create_plan(SPEC),
         client.create_job(SPEC),
         client.list_jobs(),
-        client.get_job("job_3"),
-        client.cancel_job("job_3"),
-        client.list_job_events("job_3", after=0),
-        client.list_job_logs("job_3", after=0),
-        client.list_job_metrics("job_3"),
-        client.get_job_report("job_3"),
-        client.get_job_report_page("job_3"),
+        client.get_job("job_5"),
+        client.cancel_job("job_5"),
+        client.list_job_events("job_5", after=0),
+        client.list_job_logs("job_5", after=0),
+        client.list_job_metrics("job_5"),
+        client.get_job_report("job_5"),
+        client.get_job_report_page("job_5"),
         client.list_models(),
         client.get_model("reviews"),
         client.list_model_versions("reviews"),
@@ -103,8 +115,10 @@ def test_every_operation_answers_with_its_type(client: Headstart, service: Servi
         client.get_health(),
     ]
     assert None not in did
+    client.patch_upload("upl_3", b"12345", offset=0)
+    client.delete_upload("upl_3")
     client.delete_dataset("ds_1")
-    client.delete_backbone("bb_2")
+    client.delete_backbone("bb_4")
     client.delete_model_alias("reviews", "prod")
     client.delete_model("reviews")
     client.revoke_key("key_1")

@@ -168,6 +168,15 @@ def test_names_and_numbers_of_columns_are_held_to_the_same_rules(reader):
     assert reader.refused(arrow({"a": pa.array([], pa.string())}), "arrow").failure.code == "no_rows"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_names_that_are_not_utf8_are_refused_also_inside_structs(reader, stream):
+    for columns in ({"quxx": ["x"]}, {"a": [{"quxx": "x"}]}, {"a": [[{"quxx": "x"}]]}):
+        content = arrow(columns, stream=stream)
+        assert reader.read(content, "arrow").rows == 1
+        failure = reader.refused(content.replace(b"quxx", b"qu\x80x"), "arrow").failure
+        assert (failure.code, failure.message) == ("not_utf8", "The name of a column holds bytes that are not UTF-8.")
+
+
 GOOD = {stream: arrow({"a": ["x", "yy", None], "n": [1, 2, 3]}, stream=stream) for stream in (False, True)}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from headstart.engine.backbones.anatomy import read_anatomy
 from headstart.engine.backbones.importing import import_folder
 from headstart.engine.backbones.loading import Backbone, load_backbone
 from headstart.engine.run import JobOutcome, run_job
+from headstart.engine.tables import DatasetTable
 from headstart.errors import Unavailable
 from headstart.planning.plan import make_plan
-from headstart.specs.datasets import ColumnType
+from headstart.planning.sources import Source
+from headstart.specs.datasets import ColumnType, DatasetProfile
 from headstart.specs.jobs import JobSpec, JobStatus, LogLevel
 from headstart.specs.plans import Plan
 from tests.engine.tiny import make_tiny_backbone
@@ -115,13 +117,16 @@ class World:
         self.types: dict[str, ColumnType] = {"label": "category"}
         self.jobs = 0
 
-    def table(self, rows: Sequence[Sequence[str]], header: Sequence[str] = ("text", "label")) -> tuple[Path, Any]:
+    def table(
+        self, rows: Sequence[Sequence[str]], header: Sequence[str] = ("text", "label"), name: str = "reviews"
+    ) -> tuple[Path, DatasetProfile]:
         """Write a CSV file and read it as an upload is read; gives the table and the profile."""
-        source = self.folder / f"upload-{self.jobs}.csv"
+        source = self.folder / f"{name}-{self.jobs}.csv"
         with open(source, "w", newline="") as file:
             csv.writer(file).writerows([header, *rows])
-        target = self.folder / f"table-{self.jobs}.arrow"
-        return target, read_dataset(source, target, format="csv", types=self.types, limits=ReadLimits())
+        target = self.folder / f"{name}-{self.jobs}.arrow"
+        types = {column: type_ for column, type_ in self.types.items() if column in header}
+        return target, read_dataset(source, target, format="csv", types=types, limits=ReadLimits())
 
     def run(
         self,
@@ -133,13 +138,20 @@ class World:
         workspace: str = "ws_one",
         change: Callable[[Plan], Plan] = lambda plan: plan,
         cache_bytes: int | None = None,
+        named: Mapping[str, Sequence[Sequence[str]]] | None = None,
         **overrides: Any,
     ) -> tuple[JobOutcome, Path]:
-        """Plan and run a job; gives the outcome and the artifact's folder."""
+        """Plan and run a job; gives the outcome and the artifact's folder.
+
+        Args:
+            named: datasets that tasks name: the columns' names, then the rows.
+        """
         self.jobs += 1
         table, profile = self.table(rows, header)
+        others = {name: self.table(cells[1:], cells[0], name) for name, cells in (named or {}).items()}
         spec = job_spec(**overrides)
-        plan = change(make_plan(spec, profile, backbone.anatomy, None, cache_budget_bytes=1 << 30))
+        sources = {name: Source(name, found) for name, (_, found) in others.items()}
+        plan = change(make_plan(spec, profile, backbone.anatomy, None, named=sources, cache_budget_bytes=1 << 30))
         artifact = self.folder / f"artifact-{self.jobs}"
         artifact.mkdir()
         outcome = run_job(
@@ -148,8 +160,10 @@ class World:
             spec=spec,
             plan=plan,
             backbone=backbone,
-            table_path=table,
-            dataset_sha256="d" * 64,
+            tables=[
+                DatasetTable(name, path, "d" * 64)
+                for name, path in [("reviews", table), *((name, path) for name, (path, _) in others.items())]
+            ],
             cache_root=self.cache_root,
             artifact_folder=artifact,
             reporter=reporter or Listener(),

@@ -16,6 +16,7 @@ from headstart.engine.heads.prototype import class_means
 from headstart.engine.losses import Softmax, log_loss
 from headstart.engine.predictor import Predictor
 from headstart.engine.run import run_job
+from headstart.engine.tables import DatasetTable
 from headstart.planning.plan import make_plan
 from headstart.specs.fields import Input
 from headstart.specs.heads import Head, KnnHead, LinearHead, PrototypeHead
@@ -176,8 +177,7 @@ def test_one_class_and_one_entry_make_a_new_kind_of_head(tmp_path, tiny, monkeyp
         spec=spec,
         plan=plan,
         backbone=tiny,
-        table_path=table,
-        dataset_sha256="d" * 64,
+        tables=[DatasetTable("reviews", table, "d" * 64)],
         cache_root=world.cache_root,
         artifact_folder=folder,
         reporter=Listener(),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headstart.engine.sampling import Sampler, rarest_task
+from headstart.engine.sampling import Sampler, by_dataset_and_task, rarest_task
 
 sizes = st.lists(st.integers(1, 40), min_size=1, max_size=5)
 seeds = st.integers(0, 2**32 - 1)
@@ -86,3 +86,27 @@ def test_no_rows_make_an_empty_epoch(sampling):
 def test_a_row_belongs_to_the_rarest_task_that_it_is_labelled_for():
     labelled = np.array([[1, 1, 0], [1, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 0]], bool)
     assert rarest_task(labelled).tolist() == [1, 2, 0, -1, 1]
+
+
+@given(st.lists(st.lists(st.integers(1, 20), min_size=1, max_size=3), min_size=1, max_size=3), seeds, st.integers(1, 6))
+def test_outer_groups_are_seen_alike_and_in_each_its_inner_ones(counts, seed, epochs):
+    inner = [(outer, number) for outer, each in enumerate(counts) for number, rows in enumerate(each) for _ in range(rows)]
+    groups = np.random.default_rng(seed).permutation(np.array(inner))
+    sampler = Sampler(groups, "balanced", np.random.default_rng(seed))
+    drawn = [tuple(groups[row].tolist()) for epoch in range(epochs) for row in sampler.of_epoch(epoch)]
+    assert len(drawn) == epochs * len(groups)
+    outer = Counter(dict.fromkeys(range(len(counts)), 0)) + Counter(first for first, _ in drawn)
+    assert max(outer.values()) - min(outer[number] for number in range(len(counts))) <= 1
+    for number, each in enumerate(counts):
+        seen = [drawn.count((number, place)) for place in range(len(each))]
+        assert max(seen) - min(seen) <= 1
+
+
+def test_a_small_dataset_is_seen_as_often_as_a_large_one_and_its_tasks_alike():
+    labelled = np.zeros((120, 3), bool)
+    labelled[:100, 0] = True  # a large dataset with one task
+    labelled[100:118, 1] = labelled[116:, 2] = True  # a small one with two, of which the second has few labels
+    groups = by_dataset_and_task(labelled, [0, 1, 1])
+    assert sorted(Counter(map(tuple, groups.tolist())).items()) == [((0, 0), 100), ((1, 1), 16), ((1, 2), 4)]
+    seen = Counter(tuple(groups[row].tolist()) for row in Sampler(groups, "balanced", np.random.default_rng(0)).of_epoch(0))
+    assert seen == {(0, 0): 60, (1, 1): 30, (1, 2): 30}

@@ -19,6 +19,7 @@ from headstart.engine.evaluation.scoring import PLAIN, Scoring
 from headstart.engine.inputs.words import sentence_of_words
 from headstart.engine.predictor import Predictor
 from headstart.engine.run import run_job
+from headstart.engine.tables import DatasetTable
 from headstart.engine.tasks import TASKS
 from headstart.engine.tasks.tagged import OfWords, Words
 from headstart.planning.plan import make_plan
@@ -221,8 +222,7 @@ def test_one_file_adds_a_task_that_plans_trains_and_answers(tmp_path, tiny, monk
         spec=spec,
         plan=make_plan(spec, profile, tiny.anatomy, None, cache_budget_bytes=1 << 30),
         backbone=tiny,
-        table_path=table,
-        dataset_sha256="0" * 64,
+        tables=[DatasetTable("films", table, "0" * 64)],
         cache_root=world.cache_root,
         artifact_folder=artifact,
         reporter=Listener(),

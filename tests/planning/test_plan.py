@@ -24,8 +24,10 @@ def test_the_plan_of_plain_feature_extraction(plan):
         {
             "name": "label",
             "type": "text-classification",
+            "dataset": "reviews",
             "problem": "single-label",
             "classes": ["neg", "pos"],
+            "scheme": None,
             "features": [],
             "head_parameters": 770,
             "labelled_rows": 2000,

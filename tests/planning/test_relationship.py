@@ -8,24 +8,34 @@ from headstart.errors import BadInput
 from headstart.planning.relationship import Learnt, relationship_of
 from headstart.specs.relationships import Relationship
 
-JOB = Learnt("", "reviews", {"neg", "pos"})
+JOB = Learnt("", {"reviews"}, {"neg", "pos"})
 
 
-def model(dataset: str | None = "films", classes: tuple[str, ...] = ()) -> Learnt:
-    return Learnt("films:3", dataset, classes)
+def model(*datasets: str, classes: tuple[str, ...] = ()) -> Learnt:
+    return Learnt("films:3", datasets, classes)
 
 
 @pytest.mark.parametrize(
     ("source", "value", "why"),
     [
         (model("reviews"), "same-domain", "The model 'films:3' learnt from the dataset 'reviews' too."),
-        (model(classes=("neg", "pos", "mixed")), "same-domain", "The model 'films:3' tells 2 of the 3 classes of both apart already."),
+        (model("tweets", "reviews"), "same-domain", "The model 'films:3' learnt from the dataset 'reviews' too."),
         (
-            model(classes=("cat", "dog", "pos")),
+            model("films", classes=("neg", "pos", "mixed")),
+            "same-domain",
+            "The model 'films:3' tells 2 of the 3 classes of both apart already.",
+        ),
+        (
+            model("films", classes=("cat", "dog", "pos")),
             "cross-domain",
             "The model 'films:3' learnt from another dataset, 'films', and 1 of the 4 classes of both are shared.",
         ),
-        (model(None), "cross-domain", "The model 'films:3' learnt from another dataset, and 0 of the 2 classes of both are shared."),
+        (
+            model("tweets", "films", classes=("cat", "dog")),
+            "cross-domain",
+            "The model 'films:3' learnt from other datasets, 'films', 'tweets', and 0 of the 4 classes of both are shared.",
+        ),
+        (model(), "cross-domain", "The model 'films:3' learnt from another dataset, and 0 of the 2 classes of both are shared."),
         (
             None,
             "cross-domain",
@@ -38,10 +48,10 @@ def test_the_datasets_and_classes_of_both_decide(source, value, why):
 
 
 def test_regressions_have_no_classes_to_share():
-    job = Learnt("", "prices", ())
+    job = Learnt("", {"prices"}, ())
     expected = Relationship(value="cross-domain", why="The model 'films:3' learnt from another dataset, 'houses'.")
     assert relationship_of(None, job, model("houses"), tasks=1) == expected
-    assert relationship_of(None, Learnt("", None, ()), model(None), tasks=1).value == "cross-domain"
+    assert relationship_of(None, Learnt("", (), ()), model(), tasks=1).value == "cross-domain"
 
 
 def test_several_tasks_are_multi_task_wherever_they_start():

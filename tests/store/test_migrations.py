@@ -17,13 +17,15 @@ from sqlalchemy import JSON, Connection, Engine, String, column, func, insert, i
 
 from headstart.errors import Conflict, Unavailable
 from headstart.specs.backbones import Anatomy
+from headstart.specs.datasets import Parent
+from headstart.specs.plans import Plan
 from headstart.store import backbones, caches, datasets, idempotency, jobs, keys, models, workers
 from headstart.store.database import Database
 from headstart.store.migrate import alembic_config, migrate
-from headstart.store.tables import Job, Table
+from headstart.store.tables import Dataset, Job, Table
 from tests.planning.factories import HARDWARE
 from tests.store.databases import open_quick
-from tests.store.world import NOW, add_backbone, add_dataset, add_job, add_model, add_workspace
+from tests.store.world import NOW, add_backbone, add_dataset, add_job, add_model, add_upload, add_workspace
 
 MIGRATE = """
 import sys
@@ -50,10 +52,11 @@ def fill(database: Database) -> None:
         workspace = add_workspace(session)
         add_model(session, workspace)
         models.put_alias(session, models.get_model(session, workspace, "reviews"), "prod", 1)
-        add_job(session, workspace)
+        add_job(session, workspace, others=[add_dataset(session, workspace, name="tweets")])
         keys.create_key(session, workspace_id=workspace, name="ci", scopes=["read"], expires_at=None, now=NOW)
         workers.register_worker(session, "worker", host="here", hardware=HARDWARE, now=NOW)
         caches.record(session, "cache", host="here", budget_bytes=1, keys={}, workspaces={}, started_at=NOW, now=NOW)
+        add_upload(session, workspace)
         request = idempotency.Request(workspace, "POST /v1/jobs", "key", "0" * 64)
         idempotency.answer_once(session, request, lambda: idempotency.Answer(201, "{}"), now=NOW)
 
@@ -100,14 +103,22 @@ def test_with_data_in_every_table_it_goes_down_and_up_again(database):
 
 
 @pytest.mark.parametrize(
-    ("revision", "later"), [("0003", {"caches"}), ("0002", {"caches", "log_lines"}), ("0001", {"caches", "log_lines"})]
+    ("revision", "later"),
+    [
+        ("0007", {"job_datasets"}),
+        ("0006", {"job_datasets", "uploads"}),
+        ("0005", {"job_datasets", "uploads"}),
+        ("0003", {"job_datasets", "uploads", "caches"}),
+        ("0002", {"job_datasets", "uploads", "caches", "log_lines"}),
+        ("0001", {"job_datasets", "uploads", "caches", "log_lines"}),
+    ],
 )
 def test_some_steps_down_and_up_again_keep_every_row_of_the_tables_that_were_there(database, revision, later):
     migrate(database)
     fill(database)
     before = counts(database)
     with database.read() as session:
-        plans = session.scalars(select(Job.plan)).all()
+        plans = [Plan.model_validate(plan) for plan in session.scalars(select(Job.plan))]
     with database.engine.begin() as connection:
         command.downgrade(alembic_config(connection), revision)
         assert set(inspect(connection).get_table_names()) == before.keys() - later | {"alembic_version"}
@@ -115,7 +126,47 @@ def test_some_steps_down_and_up_again_keep_every_row_of_the_tables_that_were_the
     assert counts(database) == before | dict.fromkeys(later, 0)
     assert differences(database.engine) == []
     with database.read() as session:
-        assert session.scalars(select(Job.plan)).all() == plans
+        kept = [Plan.model_validate(plan) for plan in session.scalars(select(Job.plan))]
+    assert kept == [plan.model_copy(update={"tasks": [task.model_copy(update={"dataset": None}) for task in plan.tasks]}) for plan in plans]
+
+
+def test_an_older_release_knows_no_dataset_of_a_task_and_an_unfinished_job_on_several_has_failed_there(database):
+    migrate(database)
+    with database.write() as session:
+        workspace = add_workspace(session)
+        one, two = (add_dataset(session, workspace, name=name) for name in ("one", "two"))
+        several, single = (add_job(session, workspace, dataset=one, others=others) for others in ([two, one], [one]))
+        several.report = {"tasks": {"label": {"dataset": "two:1", "rows": 3}}, "actual": {}}
+        assert [each.name for each in jobs.datasets_of(session, several)] == ["one", "two"]
+        assert [each.name for each in jobs.datasets_of(session, single)] == ["one"]
+    to(database, "0005")
+    with database.read() as session:
+        found = {job.id: job for job in session.scalars(select(Job))}
+        for job in found.values():
+            assert "dataset" not in job.spec["tasks"][0] | job.plan["tasks"][0]
+        assert found[several.id].report == {"tasks": {"label": {"rows": 3}}, "actual": {}}
+        assert (found[several.id].status, found[several.id].finished_at, found[single.id].status) == ("failed", NOW, "queued")
+        view = jobs.view(found[several.id])
+        assert view.error is not None
+        assert view.error.message == "The tasks of the job learn from several datasets, and this release learns from one."
+    migrate(database)
+    with database.read() as session:
+        assert [jobs.view(job).plan.tasks[0].dataset for job in session.scalars(select(Job))] == [None, None]
+
+
+def test_a_version_of_another_dataset_stays_one_file_s_dataset_for_an_older_release(database):
+    migrate(database)
+    with database.write() as session:
+        workspace = add_workspace(session)
+        parent = add_dataset(session, workspace)
+        child = add_dataset(session, workspace, parent=Parent(dataset=parent.id, how="replace", key="id"))
+        add_upload(session, workspace, dataset=child)
+    before = counts(database)
+    to(database, "0006")
+    migrate(database)
+    assert counts(database) == before | {"uploads": 0}
+    with database.read() as session:
+        assert datasets.view(session.get_one(Dataset, child.id)).parent is None
 
 
 OLD: dict[str, Any] = {

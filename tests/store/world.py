@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
 from headstart.planning.plan import make_plan
 from headstart.specs.backbones import CreateBackbone
+from headstart.specs.datasets import Parent
 from headstart.specs.ids import new_id
 from headstart.specs.jobs import JobStatus
 from headstart.specs.models import ModelTask
 from headstart.specs.problems import Failure
 from headstart.specs.workspaces import CreateWorkspace
-from headstart.store import backbones, datasets, jobs, leases, models, workspaces
+from headstart.store import backbones, datasets, jobs, leases, models, uploads, workspaces
 from headstart.store.database import Database
 from headstart.store.leases import Lease
-from headstart.store.tables import Artifact, Backbone, Dataset, Job
+from headstart.store.tables import Artifact, Backbone, Dataset, Job, Upload
 from tests.planning import factories
 
 T = TypeVar("T")
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
+LATER = NOW + timedelta(days=1)
 FAILURE = Failure(code="worker_lost", message="The worker stopped answering.", hint=None)
 TASK = ModelTask(name="label", type="text-classification", problem="single-label", inputs=["text"], classes=["neg", "pos"])
 METRICS = {"label": {"accuracy": 0.9}}
@@ -37,7 +39,9 @@ def add_workspace(session: Session, name: str = "a") -> str:
     return workspaces.create_workspace(session, CreateWorkspace(name=name), now=NOW).id
 
 
-def add_dataset(session: Session, workspace_id: str, *, name: str = "reviews", ready: bool = True, max_attempts: int = 3) -> Dataset:
+def add_dataset(
+    session: Session, workspace_id: str, *, name: str = "reviews", ready: bool = True, max_attempts: int = 3, parent: Parent | None = None
+) -> Dataset:
     dataset = datasets.create_dataset(
         session,
         dataset_id=new_id("ds"),
@@ -48,12 +52,32 @@ def add_dataset(session: Session, workspace_id: str, *, name: str = "reviews", r
         size_bytes=100,
         sha256="0" * 64,
         max_attempts=max_attempts,
+        parent=parent,
         now=NOW,
     )
     if ready:
         datasets.mark_read(dataset, PROFILE)
         session.flush()
     return dataset
+
+
+def add_upload(
+    session: Session, workspace_id: str, *, size_bytes: int = 10, dataset: Dataset | None = None, expires_at: datetime = LATER
+) -> Upload:
+    upload = uploads.create_upload(
+        session,
+        upload_id=uploads.new_upload_id(),
+        workspace_id=workspace_id,
+        size_bytes=size_bytes,
+        about="filename cmV2aWV3cy5jc3Y=",
+        max_open=100,
+        max_open_bytes=2**30,
+        expires_at=expires_at,
+        now=NOW,
+    )
+    if dataset is not None:
+        uploads.use_upload(session, upload, dataset.id)
+    return upload
 
 
 def add_backbone(session: Session, workspace_id: str, *, name: str = "minilm-l6", ready: bool = True, sha256: str = "0" * 64) -> Backbone:
@@ -70,6 +94,7 @@ def add_job(
     workspace_id: str,
     *,
     dataset: Dataset | None = None,
+    others: Sequence[Dataset] = (),
     backbone: Backbone | None = None,
     model: str = "reviews",
     parent: Artifact | None = None,
@@ -82,6 +107,7 @@ def add_job(
         SPEC.model_copy(update={"model": model}),
         PLAN,
         dataset=dataset or add_dataset(session, workspace_id),
+        others=others,
         backbone=backbone or backbones.find_backbone(session, workspace_id, "minilm-l6") or add_backbone(session, workspace_id),
         parent=parent,
         max_attempts=max_attempts,

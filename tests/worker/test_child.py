@@ -49,13 +49,14 @@ def hear(child: ChildProcess) -> Message | None:
 
 def ask(child: ChildProcess, source: Path, **changes: Any) -> Message | None:
     assert hear(child) == {"say": "ready"}
-    request = {
+    request: Message = {
         "do": "dataset",
         "source": str(source),
         "target": str(source.with_suffix(".arrow")),
         "format": source.suffix[1:],
         "types": {},
         "mode": "strict",
+        "parent": None,
         "max_problems": 10,
         "memory_bytes": 2**30,
         "cpu_seconds": 20,

@@ -20,6 +20,7 @@ from headstart.engine.cache import survey
 from headstart.engine.devices import choose_device
 from headstart.engine.faults import told_in_words
 from headstart.engine.run import run_job
+from headstart.engine.tables import DatasetTable
 from headstart.errors import HeadstartError
 from headstart.specs.backbones import Anatomy
 from headstart.specs.jobs import JobSpec, JobStatus
@@ -103,14 +104,12 @@ def adapt(request: Message, channel: Channel) -> None:
             spec=JobSpec.model_validate(request["spec"]),
             plan=Plan.model_validate(request["plan"]),
             backbone=merged(_backbone(request, anatomy), [load_artifact(Path(folder)) for folder in request["parents"]]),
-            table_path=Path(request["table"]),
-            dataset_sha256=request["dataset_sha256"],
+            tables=[DatasetTable(**{**table, "path": Path(table["path"])}) for table in request["tables"]],
             cache_root=Path(request["cache"]),
             artifact_folder=folder,
             reporter=stages,
             clock=time.perf_counter,
             created_at=request["created_at"],
-            table_sha256=request["table_sha256"],
             cache_bytes=request["cache_bytes"],
         )
     channel.say("done", outcome=outcome.model_dump(mode="json"), workspace=request["workspace"])
