@@ -95,7 +95,10 @@ def found(answer: PredictedRow, task: str = "who") -> list[tuple[str, int, int, 
     return [(each.label, each.start, each.end, each.text) for each in output.entities]
 
 
-@pytest.mark.parametrize("method", METHODS)
+LONG = {"head first", "lora"}
+
+
+@pytest.mark.parametrize("method", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in METHODS])
 def test_every_method_and_head_beats_the_trivial_answer(world, tiny, method):
     outcome, folder = run(world, tiny, method=METHODS[method])
     assert outcome.baselines["who"]["majority"]["f1"] == 0.0
@@ -184,9 +187,9 @@ def test_whole_texts_and_their_words_are_answered_for_from_one_pass(predictors, 
     ("method", "more"),
     [
         ("stepped", {"balancing": {"type": "gradnorm"}}),
-        ("stepped", {"balancing": {"type": "famo"}, "sampling": "balanced"}),
         ("suffix", {"balancing": {"type": "uncertainty"}}),
-        ("head first", {}),
+        pytest.param("stepped", {"balancing": {"type": "famo"}, "sampling": "balanced"}, marks=pytest.mark.slow),
+        pytest.param("head first", {}, marks=pytest.mark.slow),
     ],
 )
 def test_both_learn_together_by_steps_under_each_balancer(world, tiny, method, more):
@@ -221,6 +224,7 @@ print(json.dumps([[[each.label, each.start, each.end, each.score.hex()] for each
 """
 
 
+@pytest.mark.slow
 def test_new_process_rebuilds_the_same_answers_bit_for_bit(tiny, artifacts, predictors):
     inputs = [{"text": "the great film was dull it"}, {"tokens": ["loved", "it", "hated", "the"]}, {"text": ""}]
     asked = {
