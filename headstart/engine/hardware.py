@@ -8,11 +8,17 @@ import time
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from headstart.specs.plans import Hardware
 
 ROWS, WIDTH = 512, 1024
 """A product of this size is large enough to be bound by arithmetic and done in some milliseconds."""
+
+FIRST_ROWS = 64
+"""A product of so many rows is tried first, since machines without arithmetic of 16 bits were seen to take seconds for the whole one."""
+SLOW_SECONDS = 0.05
+"""One that takes so long says enough: a rate a hundred times below what any plan would choose."""
 
 
 def measure(device: torch.device | str = "cpu") -> Hardware:
@@ -31,13 +37,16 @@ def measure(device: torch.device | str = "cpu") -> Hardware:
 def _rate(dtype: torch.dtype, device: torch.device) -> float:
     """Floating-point operations per second of [ROWS, WIDTH] @ [WIDTH, WIDTH]; the best of several."""
     left, right = torch.ones(ROWS, WIDTH, dtype=dtype, device=device), torch.ones(WIDTH, WIDTH, dtype=dtype, device=device)
-    left @ right
-    best = float("inf")
-    for _ in range(5):
-        started = time.perf_counter()
-        (left @ right).sum().item()  # waits for the device
-        best = min(best, time.perf_counter() - started)
-    return 2.0 * ROWS * WIDTH * WIDTH / best
+    first = min(_seconds(left[:FIRST_ROWS], right) for _ in range(2))  # the first of all also warms up
+    if first > SLOW_SECONDS:
+        return 2.0 * FIRST_ROWS * WIDTH * WIDTH / first
+    return 2.0 * ROWS * WIDTH * WIDTH / min(_seconds(left, right) for _ in range(5))
+
+
+def _seconds(left: Tensor, right: Tensor) -> float:
+    started = time.perf_counter()
+    (left @ right).sum().item()  # waits for the device
+    return time.perf_counter() - started
 
 
 def _cpu_name() -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ REPETITIONS = 3
 SAMPLE_EXAMPLES = 256
 SAMPLE_ROWS = 16
 SAMPLE_UNITS = 256
+FAR_SLOWER = 4.0
+"""Where one small product in 16 bits takes so many times as long as in float32, two rows, each once, are enough to say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +129,12 @@ def measure_prefix(
     clock: Callable[[], float],
 ) -> Measurement:
     """Run a small batch of `examples` in both dtypes, in turn, and take the best time of each. Some tenths of a second for a small backbone."""
-    batch = sample_batch(preprocessor, examples, limit)
+    hopeless = _products_slower(next(module.parameters()).device) > FAR_SLOWER
+    batch = sample_batch(preprocessor, examples, limit, 2 if hopeless else SAMPLE_ROWS)
     prefixes = [Prefix(module, layers, pooling, dtype) for dtype in ("float32", REDUCED)]
     exact, reduced = (prefix.features(batch) for prefix in prefixes)  # also warms up
     best = [float("inf")] * 2
-    for _ in range(REPETITIONS):
+    for _ in range(1 if hopeless else REPETITIONS):
         for number, prefix in enumerate(prefixes):
             started = clock()
             prefix.features(batch)
@@ -139,10 +143,24 @@ def measure_prefix(
     return Measurement(best[0] / best[1], error if np.isfinite(error) else 1e9)
 
 
-def sample_batch(preprocessor: Preprocessor, examples: Sequence[Any], limit: int | None) -> Batch:
-    """Rows of the lengths that the data has, as one batch within a small budget; at least two rows, where two have one length if they must."""
+@torch.inference_mode()
+def _products_slower(device: torch.device) -> float:
+    """How many times as long as in float32 a small product takes in 16 bits: thousands of times where a processor has to imitate them."""
+    seconds = []
+    for dtype in (torch.float32, torch.bfloat16):
+        left, right = torch.ones(32, 256, dtype=dtype, device=device), torch.ones(256, 256, dtype=dtype, device=device)
+        (left @ right).sum().item()  # warms up
+        started = time.perf_counter()
+        (left @ right).sum().item()  # waits for the device
+        seconds.append(time.perf_counter() - started)
+    return seconds[1] / max(seconds[0], 1e-5)
+
+
+def sample_batch(preprocessor: Preprocessor, examples: Sequence[Any], limit: int | None, most: int = SAMPLE_ROWS) -> Batch:
+    """Rows of the lengths that the data has, `most` of them, as one batch within a small budget; at least two rows, where two have one length if
+    they must."""
     step = max(1, len(examples) // SAMPLE_EXAMPLES)
     encoded = preprocessor.encode(examples[::step], limit)
     middling = np.argsort(encoded.lengths, kind="stable")[len(encoded.lengths) // 2 :]
-    rows = middling[: min(SAMPLE_ROWS, max(2, SAMPLE_UNITS // int(encoded.lengths[middling[0]])))]
+    rows = middling[: min(most, max(2, SAMPLE_UNITS // int(encoded.lengths[middling[0]])))]
     return encoded.batch(rows[encoded.lengths[rows] == encoded.lengths[rows[0]]] if preprocessor.alike else rows)
