@@ -120,6 +120,7 @@ def test_torn_message_missing_message_and_message_heard_twice_change_nothing_but
         assert client.get_job(twice.id).attempt == 1
 
 
+@pytest.mark.slow
 def test_killed_child_costs_one_attempt_and_the_job_succeeds(service: Service, few_tweets: Path):
     with service.client() as client:
         dataset = client.find_dataset("hurt") or client.upload(few_tweets, name="hurt")
@@ -129,6 +130,7 @@ def test_killed_child_costs_one_attempt_and_the_job_succeeds(service: Service, f
         assert_done_once(service, client, job.id)
 
 
+@pytest.mark.slow
 def test_nothing_is_left_when_the_installation_itself_is_killed(tmp_path: Path, tweets: Path):
     home = tmp_path / "home"
     with running_service(home) as service:

@@ -26,7 +26,8 @@ def test_a_parquet_file_is_read_and_learnt_from_like_the_same_csv_file(client: H
     assert client.get_dataset_profile(parquet.id) == client.get_dataset_profile(plain.id)
     assert client.list_dataset_rows(parquet.id).data == client.list_dataset_rows(plain.id).data
     first, second = (client.adapt(dataset, target="label", model="columnar", wait=True) for dataset in (parquet, plain))
-    assert first.report().tasks == second.report().tasks
+    reports = [{name: task.model_copy(update={"dataset": None}) for name, task in job.report().tasks.items()} for job in (first, second)]
+    assert reports[0] == reports[1]
     assert chosen(client.model("columnar").predict(["what a day"]).data[0].outputs["label"]).label
 
 

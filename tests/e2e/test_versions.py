@@ -16,6 +16,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_version_with_more_rows_is_read_compared_and_learnt_from_with_the_features_that_are_there(client: Headstart, few_tweets: Path):
     rows = rows_of(few_tweets)
     text, label = list(rows[0])[:2] if "text" not in rows[0] else ("text", "label")
@@ -35,6 +36,7 @@ def test_a_version_with_more_rows_is_read_compared_and_learnt_from_with_the_feat
     assert diff.added[0] == len(rows) + 1
 
 
+@pytest.mark.slow
 def test_rows_that_do_not_fit_are_told_by_their_number_and_the_version_is_invalid(client: Headstart):
     made = client.upload([{"id": str(number), "label": "ab"[number % 2]} for number in range(10)], name="keyed")
     replaced = client.append(made, [{"id": "3", "label": "a"}], key="id")

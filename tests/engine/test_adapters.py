@@ -363,6 +363,7 @@ print(hashlib.sha256(b"".join(tensor.detach().numpy().tobytes() for tensor in ma
 """
 
 
+@pytest.mark.slow
 def test_another_process_merges_to_the_same_bits(world, tiny, tmp_path):
     _, folder = world.run(tiny, reviews(60), method={"type": "dora"}, training=ONCE)
     written = tmp_path / "anatomy.json"

@@ -50,6 +50,10 @@ def whole_vectors(backbone: Backbone, module: torch.nn.Module) -> torch.Tensor:
     return pool_with("mean", layer)(last_hidden(call(module, batch.tensors)), batch.mask)
 
 
+LARGE = {"vgg16", "mobilenetv3_small_100", "efficientnet_b0", "resnet50"}
+"""Networks whose sizes are fixed: a pass of each takes a second."""
+
+
 @pytest.mark.parametrize("family", EVERY)
 def test_every_family_can_be_cut_at_every_layer_between_its_blocks(backbones, family):
     assert len(boundaries(backbones(family))) >= (1 if family == "albert" else 3)
@@ -95,7 +99,7 @@ def test_gradients_through_the_suffix_are_those_of_the_whole_model_at_every_boun
                 assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-7), (boundary.name, name)
 
 
-@pytest.mark.parametrize("family", EVERY)
+@pytest.mark.parametrize("family", [pytest.param(each, marks=pytest.mark.slow) if each in LARGE else each for each in EVERY])
 def test_company_in_a_batch_changes_no_answer(backbones, family):
     backbone = backbones(family)
     layer = backbone.anatomy.layer(backbone.anatomy.default_layer)

@@ -56,7 +56,7 @@ def predictor(tiny, artifacts):
     return Predictor(tiny, load_artifact(artifacts["float32"]))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_new_process_rebuilds_the_same_answers_bit_for_bit(tiny, artifacts, dtype):
     rows, tokens = Predictor(tiny, load_artifact(artifacts[dtype])).predict(named(TEXTS))
     asked = {

@@ -360,6 +360,7 @@ def test_one_row_that_does_not_fit_is_out_of_memory():
     assert fault.value.code == "out_of_memory"
 
 
+@pytest.mark.slow
 def test_real_weights_learn_more_when_their_upper_layers_do(minilm, world):
     import csv
 

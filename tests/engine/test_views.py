@@ -26,7 +26,7 @@ from tests.engine.samples import image
 ROWS = 40
 TRANSFORMS = [{"type": "horizontal_flip"}, {"type": "random_resized_crop", "scale": [0.5, 1.0]}, {"type": "color_jitter"}]
 TASK = {"name": "kind", "type": "image-classification", "inputs": {"image": "image"}, "target": "label"}
-BACKBONES = ["vit", "resnet50"]
+BACKBONES = ["vit", pytest.param("resnet50", marks=pytest.mark.slow)]
 TOP = {"type": "fine-tuning", "top_layers": 1}
 BY_STEPS = {"type": "feature-extraction", "head": {"type": "linear", "solver": None}}
 

@@ -53,6 +53,7 @@ def test_a_server_that_is_silent_from_one_moment_to_the_next_is_refused_within_f
         assert session.scalar(text("SELECT 1")) == 1
 
 
+@pytest.mark.slow
 def test_a_server_that_falls_silent_within_a_transaction_is_refused_within_five_seconds(database: Database, proxy: Proxy):
     with pytest.raises(Unavailable), database.write() as session:
         session.execute(text("SELECT 1"))
