@@ -133,6 +133,16 @@ def test_solution_of_any_labels_is_that_of_a_regression_for_each():
         assert np.abs(ours[:, label] - reference.fit(z, switches[:, label]).predict_proba(z)[:, 1]).max() < 0.02
 
 
+def test_few_rows_of_wide_features_do_no_worse_than_their_mean():
+    chance = np.random.default_rng(4)
+    x, numbers = chance.normal(size=(260, 1000)).astype(np.float32), chance.normal(size=260) + 5
+    train, validation, test = slice(0, 100), slice(100, 160), slice(160, 260)
+    objective = Squares(float(numbers[train].mean()), float(numbers[train].std()))
+    solved = linear.solve(x[train], numbers[train], x[validation], numbers[validation], 1, objective)
+    errors = linear.logits(solved.weight, solved.bias, x[test])[:, 0] - numbers[test]
+    assert np.square(errors).mean() < 1.1 * np.square(numbers[test] - numbers[train].mean()).mean()
+
+
 def test_solution_of_a_number_is_ridge_regression_in_the_unit_that_is_meant():
     x, _ = blobs(400, 20, 3)
     chance = np.random.default_rng(3)
