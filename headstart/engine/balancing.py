@@ -59,6 +59,8 @@ class Balancer(Protocol):
 
     parameters: list[nn.Parameter]
     """What it learns, in float64 on the CPU; it steps them itself."""
+    compares: bool
+    """Whether it looks at gradients of `shared`, which must then require them."""
 
     def begin(self, look: Look | None = None) -> None:
         """Before the first part of a batch, also when the batch is tried again: what was gathered counts no more.
@@ -93,6 +95,8 @@ class Balancer(Protocol):
 class Fixed:
     """Weights that stay."""
 
+    compares = False
+
     def __init__(self, weights: Sequence[float]) -> None:
         self.parameters: list[nn.Parameter] = []
         self._weights = list(weights)
@@ -120,6 +124,8 @@ class Uncertainty:
     its gradient, which is at most ½, cut at −½, since Adam would long remember the size of a first loss in the thousands; and the s of a task
     stays where it is in a step that has no row of the task.
     """
+
+    compares = False
 
     def __init__(self, learning_rate: float, regression: Sequence[bool], total: Total) -> None:
         self.parameters = _zeros(len(regression))
@@ -152,6 +158,8 @@ class NormBalancer:
     count more than small ones. Targets are scaled by a common factor so that norms can reach them, and the tip of |·| is rounded (Huber 1964, at
     1), so that weights come to rest. With fewer than two tasks in a batch there is nothing to compare and no step.
     """
+
+    compares = True
 
     def __init__(self, alpha: float, learning_rate: float, tasks: int, total: Total) -> None:
         self.parameters = _zeros(tasks)
@@ -211,6 +219,8 @@ class FamoBalancer:
     but what one difference has too much the next has too little, so that the sum of δ over many steps is as it would be, but for the first
     batch and the last.
     """
+
+    compares = False
 
     def __init__(self, spec: Famo, tasks: int, total: Total) -> None:
         self._logits = nn.Parameter(torch.zeros(tasks, dtype=torch.float64))

@@ -92,6 +92,10 @@ class Context:
         boundaries = {self.plan.boundary, *(phase.boundary for phase in self.plan.phases)}
         return 0.0 if self.fresh or boundaries == {INPUT} else FEATURES_SHARE
 
+    def metric(self, task: str, split: str, name: str, value: float, *, step: int, epoch: int) -> None:
+        """Tell a number of a task, as the job's metrics show it."""
+        self.reporter.event("metric", {"task": task, "split": split, "name": name, "value": value, "step": step, "epoch": epoch})
+
     def warn(self, code: str, message: str) -> None:
         self.reporter.event("warning", {"code": code, "message": message})
         self.reporter.log(message, "warning")

@@ -40,7 +40,7 @@ def fit_extras(planned: Sequence[Extra], cells: Mapping[str, Sequence[Cell]], tr
 def _fitted(extra: Extra, cells: Sequence[Cell], train: NDArray[np.int64]) -> FittedExtra:
     mean, scale = 0.0, 1.0
     if extra.type == "number":
-        values = np.array([_number(cells[row]) for row in train.tolist()])
+        values = np.array([finite_number(cells[row]) for row in train.tolist()])
         values = values[np.isfinite(values)]
         if len(values):
             mean, scale = float(values.mean()), float(values.std()) or 1.0
@@ -56,7 +56,7 @@ def encode_extras(fitted: Sequence[FittedExtra], cells: Mapping[str, Sequence[Ce
 def _encoded(extra: FittedExtra, cells: Sequence[Cell]) -> NDArray[np.float32]:
     made = np.zeros((len(cells), extra.width), np.float32)
     if extra.type == "number":
-        values = (np.array([_number(cell) for cell in cells]) - extra.mean) / extra.scale
+        values = (np.array([finite_number(cell) for cell in cells]) - extra.mean) / extra.scale
         made[:, 0] = np.where(np.isfinite(values), values, 0.0)
         return made
     places = {value: place for place, value in enumerate(extra.values)}
@@ -67,11 +67,13 @@ def _encoded(extra: FittedExtra, cells: Sequence[Cell]) -> NDArray[np.float32]:
     return made
 
 
-def _number(cell: Cell) -> float:
+def finite_number(cell: Cell) -> float:
+    """The number in a cell; NaN where there is none, or none that is finite."""
     try:
-        return math.nan if cell is None else float(cell)
+        value = math.nan if cell is None else float(cell)
     except ValueError:
         return math.nan
+    return value if math.isfinite(value) else math.nan
 
 
 def _label(cell: str | float) -> str:

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from headstart.specs.plans import Hardware
 
@@ -33,20 +32,24 @@ def measure(device: torch.device | str = "cpu") -> Hardware:
     )
 
 
-@torch.inference_mode()
 def _rate(dtype: torch.dtype, device: torch.device) -> float:
     """Floating-point operations per second of [ROWS, WIDTH] @ [WIDTH, WIDTH]; the best of several."""
-    left, right = torch.ones(ROWS, WIDTH, dtype=dtype, device=device), torch.ones(WIDTH, WIDTH, dtype=dtype, device=device)
-    first = min(_seconds(left[:FIRST_ROWS], right) for _ in range(2))  # the first of all also warms up
+    first = product_seconds(FIRST_ROWS, WIDTH, dtype, device, times=2)
     if first > SLOW_SECONDS:
         return 2.0 * FIRST_ROWS * WIDTH * WIDTH / first
-    return 2.0 * ROWS * WIDTH * WIDTH / min(_seconds(left, right) for _ in range(5))
+    return 2.0 * ROWS * WIDTH * WIDTH / product_seconds(ROWS, WIDTH, dtype, device, times=5)
 
 
-def _seconds(left: Tensor, right: Tensor) -> float:
-    started = time.perf_counter()
-    (left @ right).sum().item()  # waits for the device
-    return time.perf_counter() - started
+@torch.inference_mode()
+def product_seconds(rows: int, width: int, dtype: torch.dtype, device: torch.device, *, times: int) -> float:
+    """The least time that [rows, width] @ [width, width] takes, of so many; the first of them warms up."""
+    left, right = torch.ones(rows, width, dtype=dtype, device=device), torch.ones(width, width, dtype=dtype, device=device)
+    best = float("inf")
+    for _ in range(times):
+        started = time.perf_counter()
+        (left @ right).sum().item()  # waits for the device
+        best = min(best, time.perf_counter() - started)
+    return best
 
 
 def _cpu_name() -> str:

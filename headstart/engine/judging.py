@@ -97,13 +97,11 @@ class _Judging:
         return task.kind.guesses(task.targets[task.among(self.split.train)], task.targets[rows])
 
     def _tell(self, task: TaskRows, report: TaskReport) -> None:
-        reporter = self.context.reporter
         for metric, value in report.metrics.items():
-            data = {"task": task.task.name, "split": report.split, "name": metric, "value": value}
-            reporter.event("metric", {**data, "step": self.learnt.steps, "epoch": self.learnt.epoch})
+            self.context.metric(task.task.name, report.split, metric, value, step=self.learnt.steps, epoch=self.learnt.epoch)
         compared = "; ".join(f"{name}: {_listed(metrics)}" for name, metrics in report.baselines.items())
         split = report.split.capitalize()
-        reporter.log(f"{split}, {report.rows:,} rows{self._of(task)}: {_listed(report.metrics)} (beside {compared}).")
+        self.context.reporter.log(f"{split}, {report.rows:,} rows{self._of(task)}: {_listed(report.metrics)} (beside {compared}).")
 
     def _of(self, task: TaskRows) -> str:
         return f" of {quote(task.task.name)}" if len(self.rows.tasks) > 1 else ""

@@ -222,8 +222,7 @@ class _Told:
         for task, name, each in zip(self._context.spec.tasks, self._names, losses, strict=True):
             for split, value in (("train", each.train), ("validation", each.validation)):
                 if value is not None and np.isfinite(value):
-                    data = {"task": task.name, "split": split, "name": name, "value": value, "step": step, "epoch": epoch}
-                    self._context.reporter.event("metric", data)
+                    self._context.metric(task.name, split, name, value, step=step, epoch=epoch)
 
     def tasks(self, *, epoch: int, step: int, weights: Sequence[float], cosines: Sequence[Sequence[float | None]]) -> None:
         names = [task.name for task in self._context.spec.tasks]
@@ -231,8 +230,7 @@ class _Told:
         for one, row in enumerate(cosines):
             told += [(names[one], f"cosine.{names[other]}", value) for other, value in enumerate(row) if other > one and value is not None]
         for name, metric, value in told:
-            data = {"task": name, "split": "train", "name": metric, "value": value, "step": step, "epoch": epoch}
-            self._context.reporter.event("metric", data)
+            self._context.metric(name, "train", metric, value, step=step, epoch=epoch)
 
     def warning(self, code: str, message: str) -> None:
         self._context.warn(code, message)

@@ -36,6 +36,10 @@ Floats = NDArray[np.float32]
 Held = TypeVar("Held", Tensor, Floats)
 
 
+AS_IT_IS = 1.0, 0.0
+"""The unit of scores that mean what they are."""
+
+
 class Objective(Protocol):
     """What a head learns by."""
 
@@ -70,13 +74,11 @@ class Softmax:
     smoothing: float = 0.0
     gamma: float = 0.0
 
-    @property
-    def name(self) -> str:
-        return "log_loss" if self.weights is None and not self.smoothing and not self.gamma else "loss"
+    unit: tuple[float, float] = AS_IT_IS
 
     @property
-    def unit(self) -> tuple[float, float]:
-        return 1.0, 0.0
+    def name(self) -> str:
+        return _name(self.weights, self.smoothing, self.gamma)
 
     def of(self, scores: Tensor, targets: Tensor) -> Tensor:
         losses = functional.cross_entropy(scores, targets, reduction="none", label_smoothing=self.smoothing)
@@ -117,13 +119,11 @@ class Sigmoid:
     smoothing: float = 0.0
     gamma: float = 0.0
 
-    @property
-    def name(self) -> str:
-        return "log_loss" if self.weights is None and not self.smoothing and not self.gamma else "loss"
+    unit: tuple[float, float] = AS_IT_IS
 
     @property
-    def unit(self) -> tuple[float, float]:
-        return 1.0, 0.0
+    def name(self) -> str:
+        return _name(self.weights, self.smoothing, self.gamma)
 
     def of(self, scores: Tensor, targets: Tensor) -> Tensor:
         losses = functional.binary_cross_entropy_with_logits(scores, self._aims(targets), reduction="none")
@@ -136,14 +136,16 @@ class Sigmoid:
 
     def solvable(self, scores: NDArray[np.float32], targets: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
         aims = self._aims(targets)
-        losses = np.logaddexp(0, scores) - aims * scores
-        slopes = _sigmoid(scores) - aims
+        slopes = expit(scores) - aims
         if self.weights is not None:
-            losses, slopes = losses * self.weights, slopes * self.weights
-        return float(losses.mean(dtype=np.float64)), slopes / np.float32(scores.shape[1])
+            slopes = slopes * self.weights
+        return self._mean(scores, aims), slopes / np.float32(scores.shape[1])
 
     def judge(self, scores: NDArray[np.float64], targets: NDArray[np.float32]) -> float:
-        losses = np.logaddexp(0, scores) - targets * scores
+        return self._mean(scores, targets)
+
+    def _mean(self, scores: NDArray[Any], aims: Floats) -> float:
+        losses = np.logaddexp(0, scores) - aims * scores
         return float((losses if self.weights is None else losses * self.weights).mean(dtype=np.float64))
 
     def _aims(self, targets: Held) -> Held:
@@ -173,9 +175,9 @@ class Squares:
         return float(np.square(scores[:, 0] - (targets - self.mean) / self.scale).mean())
 
 
-def _sigmoid(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    given: Floats = expit(scores)
-    return given
+def _name(weights: Floats | None, smoothing: float, gamma: float) -> str:
+    """A mean of cross-entropies is a log-loss; with weights, smoothing or γ it is one no more."""
+    return "log_loss" if weights is None and not smoothing and not gamma else "loss"
 
 
 def log_loss(z: NDArray[np.float64], targets: NDArray[np.int64], class_weights: Floats | None = None) -> float:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +17,9 @@ import torch
 from torch import nn
 
 from headstart.blobs.atomic import atomic_file
+from headstart.engine.hardware import product_seconds
 from headstart.engine.inputs import Batch, Preprocessor
-from headstart.engine.prefix import Prefix
+from headstart.engine.prefix import DTYPES, Prefix
 from headstart.planning.estimates import LEAST_SPEEDUP
 from headstart.specs.backbones import Layer
 
@@ -143,17 +143,10 @@ def measure_prefix(
     return Measurement(best[0] / best[1], error if np.isfinite(error) else 1e9)
 
 
-@torch.inference_mode()
 def _products_slower(device: torch.device) -> float:
     """How many times as long as in float32 a small product takes in 16 bits: thousands of times where a processor has to imitate them."""
-    seconds = []
-    for dtype in (torch.float32, torch.bfloat16):
-        left, right = torch.ones(32, 256, dtype=dtype, device=device), torch.ones(256, 256, dtype=dtype, device=device)
-        (left @ right).sum().item()  # warms up
-        started = time.perf_counter()
-        (left @ right).sum().item()  # waits for the device
-        seconds.append(time.perf_counter() - started)
-    return seconds[1] / max(seconds[0], 1e-5)
+    whole, reduced = (product_seconds(32, 256, dtype, device, times=2) for dtype in (torch.float32, DTYPES[REDUCED]))
+    return reduced / max(whole, 1e-5)
 
 
 def sample_batch(preprocessor: Preprocessor, examples: Sequence[Any], limit: int | None, most: int = SAMPLE_ROWS) -> Batch:

@@ -271,9 +271,9 @@ class _Loop:
         totals = [0.0] * len(counts)
         for part in parts_of(rows, self._lengths, self._recipe.batch_tokens, self._most_rows, alike=self._source.alike):
             read, places = self._source.embed(part), self._views.row(part)
-            for vectors in read.values():
+            for vectors in read.values() if self._balancer.compares else ():
                 if not vectors.requires_grad:
-                    vectors.requires_grad_()  # a balancer compares the gradients of tasks there
+                    vectors.requires_grad_()
             losses = [self._loss(number, read, places, count) for number, count in enumerate(counts)]
             told = [0.0 if loss is None else float(loss.detach()) for loss in losses]  # waits for the device
             totals = [total + loss for total, loss in zip(totals, told, strict=True)]

@@ -49,13 +49,14 @@ class Trials:
 
     def alone(self, rows: Rows, split: Split, reports: Mapping[str, TaskReport]) -> dict[str, TaskReport]:
         """The reports with what each task reaches by itself."""
-        context, found = self.context, {}
+        found = {}
         for number, task in enumerate(rows.tasks):
             name = task.task.name
-            training = context.spec.training.model_copy(update={"balancing": FixedWeights(), "sampling": "proportional"})
-            spec = context.spec.model_copy(update={"tasks": [task.task], "training": training})
-            plan = context.plan.model_copy(update={"tasks": [context.plan.tasks[number]]})
-            single = dataclasses.replace(self._beside(f"{name} alone"), spec=spec, plan=plan)
+            beside = self._beside(f"{name} alone")
+            training = beside.spec.training.model_copy(update={"balancing": FixedWeights(), "sampling": "proportional"})
+            spec = beside.spec.model_copy(update={"tasks": [task.task], "training": training})
+            plan = beside.plan.model_copy(update={"tasks": [beside.plan.tasks[number]]})
+            single = dataclasses.replace(beside, spec=spec, plan=plan)
             parts = Split(*(task.among(part) for part in (split.train, split.validation, split.test)))
             report = self._reports(single, dataclasses.replace(rows, tasks=[task]), parts)[name]
             found[name] = reports[name].model_copy(update={"single_task": report.metrics})

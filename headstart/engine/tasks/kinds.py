@@ -16,6 +16,7 @@ from headstart.engine.evaluation.baselines import Baseline, Problem
 from headstart.engine.evaluation.reports import Trial
 from headstart.engine.evaluation.scoring import Scoring
 from headstart.engine.losses import Objective
+from headstart.engine.strata import labelled as has_target
 from headstart.specs.jobs import Training
 from headstart.specs.predictions import Output
 from headstart.specs.reports import TaskReport
@@ -32,8 +33,6 @@ class TaskKind:
 
     Attributes:
         encode: (cells, classes) → targets of all rows.
-        labelled: targets → whether each row has an answer, [N].
-        strata: targets → what a split deals rows alike by: class numbers [N], 0 and 1 [N, C], or numbers [N].
         objective: (options, classes, targets of the labelled training rows) → what training lowers.
         guesses: (targets of the labelled training rows, targets of the tested ones) → baselines that need no model.
         problem: by which a linear model of the raw inputs is fitted, to compare with; None: it would be no comparison.
@@ -41,14 +40,16 @@ class TaskKind:
         evaluate: (logits [N, K], targets [N, …], classes, trial, scoring) → its part of the report.
         decode: (logits [N, K], classes, how many scores or None, scoring) → one answer for each row; where words are answered for, the first is
             `OfWords`.
+        labelled: targets → whether each row has an answer, [N].
+        strata: targets → what a split deals rows alike by: class numbers [N], 0 and 1 [N, C], or numbers [N]; the targets, where they are such.
     """
 
     encode: Callable[[Cells, Sequence[str]], Any]
-    labelled: Callable[[Any], NDArray[np.bool_]]
-    strata: Callable[[Any], Targets]
     objective: Callable[[Training, Sequence[str], Any], Objective]
     guesses: Callable[[Any, Any], list[Baseline]]
     problem: Problem | None
     scoring: Callable[[NDArray[np.float64], Any], Scoring]
     evaluate: Callable[[NDArray[np.float64], Any, Sequence[str], Trial, Scoring], TaskReport]
     decode: Callable[[Any, Sequence[str], int | None, Scoring], Sequence[Output]]
+    labelled: Callable[[Any], NDArray[np.bool_]] = has_target
+    strata: Callable[[Any], Targets] = lambda targets: targets

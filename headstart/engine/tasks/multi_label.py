@@ -48,15 +48,6 @@ def _of_switches(columns: Cells, classes: int) -> NDArray[np.float32]:
     return targets
 
 
-def labelled(targets: Targets) -> NDArray[np.bool_]:
-    return ~np.isnan(targets[:, 0])
-
-
-def strata(targets: Targets) -> Targets:
-    """As they are."""
-    return targets
-
-
 def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | None, scoring: Scoring) -> list[MultiLabel]:
     """The labels that hold and the scores of each row, highest first; equal scores stand in the order of the classes."""
     scores = scoring.shares(logits)
@@ -74,4 +65,4 @@ def guesses(train: Targets, tested: Targets) -> list[Baseline]:
     return [trivial_baseline("multi-label", train, len(tested))]
 
 
-KIND = TaskKind(encode, labelled, strata, sigmoid_objective, guesses, "multi-label", multi_label_scoring, multi_label_report, decode)
+KIND = TaskKind(encode, sigmoid_objective, guesses, "multi-label", multi_label_scoring, multi_label_report, decode)

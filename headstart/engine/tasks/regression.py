@@ -5,7 +5,6 @@ Axes: N rows.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from headstart.engine.evaluation.baselines import Baseline, trivial_baseline
 from headstart.engine.evaluation.reports import regression_report
 from headstart.engine.evaluation.scoring import Scoring, plain_scoring
+from headstart.engine.extras import finite_number
 from headstart.engine.losses import squared_objective
 from headstart.engine.tasks.kinds import Cells, Targets, TaskKind
 from headstart.specs.predictions import Value
@@ -22,24 +22,7 @@ from headstart.specs.predictions import Value
 def encode(columns: Cells, classes: Sequence[str]) -> NDArray[np.float64]:  # noqa: ARG001 - `TaskKind`
     """The numbers [N]; NaN where there is none."""
     (cells,) = columns
-    return np.array([_number(cell) for cell in cells], np.float64)
-
-
-def _number(cell: str | None) -> float:
-    try:
-        value = math.nan if cell is None else float(cell)
-    except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
-
-
-def labelled(targets: Targets) -> NDArray[np.bool_]:
-    return ~np.isnan(targets)
-
-
-def strata(targets: Targets) -> Targets:
-    """As they are."""
-    return targets
+    return np.array([finite_number(cell) for cell in cells], np.float64)
 
 
 def decode(
@@ -55,4 +38,4 @@ def guesses(train: Targets, tested: Targets) -> list[Baseline]:
     return [trivial_baseline("regression", train, len(tested))]
 
 
-KIND = TaskKind(encode, labelled, strata, squared_objective, guesses, "regression", plain_scoring, regression_report, decode)
+KIND = TaskKind(encode, squared_objective, guesses, "regression", plain_scoring, regression_report, decode)

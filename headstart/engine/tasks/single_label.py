@@ -52,18 +52,8 @@ def decode(logits: NDArray[np.float64], classes: Sequence[str], top_k: int | Non
     ]
 
 
-def labelled(targets: Targets) -> NDArray[np.bool_]:
-    there: NDArray[np.bool_] = targets >= 0
-    return there
-
-
-def strata(targets: Targets) -> Targets:
-    """As they are."""
-    return targets
-
-
 def guesses(train: Targets, tested: Targets) -> list[Baseline]:
     return [trivial_baseline("single-label", train, len(tested))]
 
 
-KIND = TaskKind(encode, labelled, strata, softmax_objective, guesses, "single-label", single_label_scoring, single_label_report, decode)
+KIND = TaskKind(encode, softmax_objective, guesses, "single-label", single_label_scoring, single_label_report, decode)

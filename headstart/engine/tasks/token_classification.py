@@ -142,5 +142,5 @@ def _entity(sentence: Sentence, found: Found, scores: NDArray[np.float64]) -> En
     return Entity.model_construct(label=label, score=float(scores[first:end].mean()), start=start, end=stop, text=sentence.text[start:stop])
 
 
-OF_ENTITIES = TaskKind(encode, labelled, strata, objective, guesses, None, scoring, evaluate, partial(decode, entities))
-OF_WORDS = TaskKind(encode, labelled, strata, objective, guesses, None, scoring, evaluate, partial(decode, each_word))
+OF_ENTITIES = TaskKind(encode, objective, guesses, None, scoring, evaluate, partial(decode, entities), labelled, strata)
+OF_WORDS = TaskKind(encode, objective, guesses, None, scoring, evaluate, partial(decode, each_word), labelled, strata)
