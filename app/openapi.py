@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from headstart import __version__
+from headstart.specs.datasets import FORMATS, READ_MODES
 from headstart.specs.problems import Problem
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -33,6 +34,26 @@ def made(status: int, what: str) -> Responses:
     """The answer of a creating route, with the header that says where the new row is."""
     location = {"description": f"Where the {what} is.", "schema": {"type": "string"}}
     return {status: {"description": f"The new {what}.", "headers": {"Location": location}}}
+
+
+def file_body(required: str, own: dict[str, Any], *, types: str, bad_row: str) -> dict[str, Any]:
+    """The multipart body of a route that takes a file of rows, which is streamed past FastAPI: the route's own fields, then those of any file.
+
+    Args:
+        required: the field that must be there beside the file.
+        own: the schemas of the route's fields, by name.
+        types: what `schema` is for.
+        bad_row: what `mode` decides.
+    """
+    properties = {
+        **own,
+        "format": {"type": "string", "enum": list(FORMATS), "description": "Left out: from the file's name, or its first bytes."},
+        "schema": {"type": "string", "description": types},
+        "mode": {"type": "string", "enum": list(READ_MODES), "default": "strict", "description": bad_row},
+        "file": {"type": "string", "format": "binary", "description": "Comes last."},
+    }
+    body = {"type": "object", "required": [required, "file"], "properties": properties}
+    return {"requestBody": {"content": {"multipart/form-data": {"schema": body}}}}
 
 
 def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.dependencies import CallerHere, IdempotencyKey, PageHere, Reading, RepeatHere, Shared, Writing, paged, respond
 from app.making import Origin, kept, make_from_file, store_dataset, take_upload
-from app.openapi import made, problems
+from app.openapi import file_body, made, problems
 from app.requests import StrictRoute, UploadRoute
 from app.tables import CSV, csv_response
 from app.uploads import FIELDS
 from headstart.data.preview import preview
 from headstart.planning.suggestions import suggest
-from headstart.specs.datasets import FORMATS, READ_MODES, Dataset, Profile, Row, RowProblem
+from headstart.specs.datasets import Dataset, Profile, Row, RowProblem
 from headstart.specs.fields import NAME_PATTERN
 from headstart.specs.pages import Page
 from headstart.specs.suggestions import Suggestions
@@ -33,37 +33,12 @@ ROUTE = f"POST {ROUTE_PATH}"
 _PROBLEMS = problems(404) | {
     200: {"description": "A page, or all as `text/csv`.", "content": {CSV: {"schema": {"type": "string"}}}},
 }
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["name", "file"],
-                    "properties": {
-                        "name": {"type": "string", "pattern": NAME_PATTERN, "description": "A name uploaded again is a new version."},
-                        "format": {
-                            "type": "string",
-                            "enum": list(FORMATS),
-                            "description": "Left out: from the file's name, or its first bytes.",
-                        },
-                        "schema": {
-                            "type": "string",
-                            "description": 'JSON such as {"label": "category"}; left out: guessed. `image` and `audio`: base64.',
-                        },
-                        "mode": {
-                            "type": "string",
-                            "enum": list(READ_MODES),
-                            "default": "strict",
-                            "description": "What one bad row does: `strict` refuses the file, `lenient` drops the row and counts it.",
-                        },
-                        "file": {"type": "string", "format": "binary", "description": "Comes last."},
-                    },
-                }
-            }
-        },
-    }
-}
+_BODY = file_body(
+    "name",
+    {"name": {"type": "string", "pattern": NAME_PATTERN, "description": "A name uploaded again is a new version."}},
+    types='JSON such as {"label": "category"}; left out: guessed. `image` and `audio`: base64.',
+    bad_row="What one bad row does: `strict` refuses the file, `lenient` drops the row and counts it.",
+)
 
 
 @router.post(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -11,12 +11,12 @@ from starlette.concurrency import run_in_threadpool
 from app.comparing import compare
 from app.dependencies import CallerHere, IdempotencyKey, PageHere, RepeatHere, Shared, respond
 from app.making import Origin, kept, make_from_file, store_dataset, take_rows, take_upload
-from app.openapi import made, problems
+from app.openapi import file_body, made, problems
 from app.requests import StrictRoute, UploadRoute
 from app.services import Services
 from app.uploads import VERSION_FIELDS, Upload
 from headstart.errors import BadInput, Fault
-from headstart.specs.datasets import FORMATS, HOWS, READ_MODES, Dataset
+from headstart.specs.datasets import HOWS, Dataset
 from headstart.specs.fields import MAX_COLUMN_CHARS
 from headstart.specs.versions import CreateVersion, DatasetDiff, NewRows, ReplacingRows
 from headstart.store import datasets as store
@@ -26,35 +26,15 @@ router = APIRouter(route_class=StrictRoute, tags=["datasets"])
 uploads = APIRouter(route_class=UploadRoute, tags=["datasets"])
 
 PATH = "/v1/datasets/{dataset}/versions"
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["how", "file"],
-                    "properties": {
-                        "how": {"type": "string", "enum": list(HOWS), "description": "What the file's rows do."},
-                        "key": {"type": "string", "description": "With `replace`: the column that tells which old row each one replaces."},
-                        "format": {
-                            "type": "string",
-                            "enum": list(FORMATS),
-                            "description": "Left out: from the file's name, or its first bytes.",
-                        },
-                        "schema": {"type": "string", "description": "JSON: column types that change."},
-                        "mode": {
-                            "type": "string",
-                            "enum": list(READ_MODES),
-                            "default": "strict",
-                            "description": "What one bad row of the file does: `strict` refuses it, `lenient` drops the row and counts it.",
-                        },
-                        "file": {"type": "string", "format": "binary", "description": "Comes last."},
-                    },
-                }
-            }
-        }
-    }
-}
+_BODY = file_body(
+    "how",
+    {
+        "how": {"type": "string", "enum": list(HOWS), "description": "What the file's rows do."},
+        "key": {"type": "string", "description": "With `replace`: the column that tells which old row each one replaces."},
+    },
+    types="JSON: column types that change.",
+    bad_row="What one bad row of the file does: `strict` refuses it, `lenient` drops the row and counts it.",
+)
 
 
 @router.post(
