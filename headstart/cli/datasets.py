@@ -19,6 +19,7 @@ app = typer.Typer(help="Labelled data: upload, append, compare, see, delete.", n
 
 Reference = Annotated[str, typer.Argument(metavar="DATASET", help="Id, name (newest ready version) or name:2.")]
 
+Format = Annotated[str | None, typer.Option("--format", help=f"One of {listing(FORMATS)} [default: by the file's ending].")]
 Schema = Annotated[str | None, typer.Option(metavar="JSON", help='Column types that are stated: {"label": "category"}.')]
 Mode = Annotated[
     str | None, typer.Option(help=f"One of {listing(READ_MODES)}: whether a bad row refuses the file or is dropped [default: strict].")
@@ -56,7 +57,7 @@ def upload(
     ],
     *,
     name: Annotated[str | None, typer.Option(help="The dataset's name [default: the file's].")] = None,
-    format: Annotated[str | None, typer.Option("--format", help=f"One of {listing(FORMATS)} [default: by the file's ending].")] = None,  # noqa: A002
+    format: Format = None,  # noqa: A002
     schema: Schema = None,
     mode: Mode = None,
     resumable: Resumable = None,
@@ -88,7 +89,7 @@ def append(
             metavar="COLUMN", help="Replace rows that have the same value here; columns that the file lacks stay [default: add all]."
         ),
     ] = None,
-    format: Annotated[str | None, typer.Option("--format", help=f"One of {listing(FORMATS)} [default: by the file's ending].")] = None,  # noqa: A002
+    format: Format = None,  # noqa: A002
     schema: Schema = None,
     mode: Mode = None,
     resumable: Resumable = None,

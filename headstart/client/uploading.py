@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -75,14 +76,7 @@ def upload(
         HeadstartError: `changed_meanwhile`, the file is not what it was when its first bytes were sent.
     """
     name = name if name is not None else _name_for(source)
-    with _opened(source, format) as (file, filename, kind):
-        if _in_pieces(file, ways):
-            arrived, whole = _send(client, file, filename, ways)
-            created = client.create_dataset(name=name, upload=arrived, format=kind, schema=schema, mode=mode)
-            _check(client, whole, created)
-        else:
-            created = client.create_dataset(cast("BinaryIO", file), name=name, format=kind, schema=schema, mode=mode)
-    return ready(client, created, client.get_dataset, ways.timeout)
+    return _made(client, source, format, ways, partial(client.create_dataset, name=name, schema=schema, mode=mode))
 
 
 def append(
@@ -112,15 +106,19 @@ def append(
         HeadstartError: `changed_meanwhile`.
     """
     how: How = "append" if key is None else "replace"
-    with _opened(source, format) as (file, filename, kind):
+    create = partial(client.create_dataset_version, dataset, how=how, key=key, schema=schema, mode=mode)
+    return _made(client, source, format, ways, create)
+
+
+def _made(client: Headstart, source: Given, format_: str | None, ways: Ways, create: Callable[..., Dataset]) -> Dataset:
+    """The dataset, once it is ready, that `create` makes: of a file, or by name of one that was sent in pieces."""
+    with _opened(source, format_) as (file, filename, kind):
         if _in_pieces(file, ways):
             arrived, whole = _send(client, file, filename, ways)
-            created = client.create_dataset_version(dataset, how=how, key=key, upload=arrived, format=kind, schema=schema, mode=mode)
+            created = create(upload=arrived, format=kind)
             _check(client, whole, created)
         else:
-            created = client.create_dataset_version(
-                dataset, cast("BinaryIO", file), how=how, key=key, format=kind, schema=schema, mode=mode
-            )
+            created = create(cast("BinaryIO", file), format=kind)
     return ready(client, created, client.get_dataset, ways.timeout)
 
 
