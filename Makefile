@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements/lock.txt
 INSTALLED := $(VENV)/.installed
+QUICK := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile # a file's tests stay together: they share a service
 HOME_FOLDER ?= $(CURDIR)/.headstart
 
 .PHONY: help install quickstart up down test test-slow browser check bench lock
@@ -33,7 +34,7 @@ down: ## Stop the service
 	@test ! -x $(BIN)/headstart || $(BIN)/headstart down --home $(HOME_FOLDER)
 
 test: install ## Run the tests (ten minutes at most on two cores)
-	$(BIN)/python -m pytest
+	$(QUICK)
 
 test-slow: install ## Run the long suites: faults and matrices
 	$(BIN)/python -m pytest -m slow
@@ -48,7 +49,7 @@ check: install ## All that CI asks of a change: format, lint, types, imports, st
 	$(BIN)/lint-imports
 	$(BIN)/python tools/openapi.py --check
 	$(BIN)/python tools/references.py --check
-	$(BIN)/python -m pytest
+	$(QUICK)
 
 bench: install ## Measure, on an otherwise idle machine
 	$(BIN)/python -m benchmarks.second_job
