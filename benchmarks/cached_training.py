@@ -41,6 +41,7 @@ class Silent:
 
     def step(self, *, step: int, steps: int, epoch: int) -> None: ...
     def epoch(self, *, epoch: int, step: int, learning_rate: float, losses: Sequence[Losses]) -> None: ...
+    def tasks(self, *, epoch: int, step: int, weights: Sequence[float], cosines: Sequence[Sequence[float | None]]) -> None: ...
     def warning(self, code: str, message: str) -> None: ...
     def log(self, message: str) -> None: ...
 
@@ -70,8 +71,8 @@ def measure(root: Path, rows: int) -> dict[str, float]:
 
     with Peak() as peak:
         started, processor = time.perf_counter(), time.process_time()
-        parts = [part for each in (train_rows, validation_rows) for part in (values[each], targets[each])]
-        linear.solve(*parts, CLASSES, Softmax())
+        learnt, judged = ((values[part], targets[part]) for part in (train_rows, validation_rows))
+        linear.solve(*learnt, *judged, CLASSES, Softmax())
     found["solve_seconds"], found["solve_processor"] = time.perf_counter() - started, time.process_time() - processor
     found["solve_bytes"] = peak.bytes
     return found

@@ -19,6 +19,7 @@ import time
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from benchmarks.common import spread
 from headstart.demos import backbone_folder, dataset_file, default_assets_root
 from headstart.engine import hardware
 from headstart.engine.backbones.anatomy import read_anatomy
+from headstart.engine.backbones.families import call
 from headstart.engine.backbones.importing import import_folder
 from headstart.engine.backbones.loading import Backbone, load_backbone
 from headstart.engine.batches import plan_batches
@@ -103,8 +105,7 @@ class Setting:
         dtype = DTYPES[self.prefix.dtype]
         reduced = dtype is not torch.float32
         with torch.inference_mode(), torch.autocast("cpu", dtype=dtype if reduced else None, enabled=reduced, cache_enabled=False):
-            module, tensors = self.prefix.module, batch.tensors
-            module.forward_features(*tensors.values()) if hasattr(module, "forward_features") else module(**tensors)
+            call(self.prefix.module, batch.tensors)
 
 
 def setting(folder: Path, examples: Sequence[Example]) -> Setting:
@@ -114,7 +115,7 @@ def setting(folder: Path, examples: Sequence[Example]) -> Setting:
     anatomy = backbone.anatomy
     limit, layer = backbone.preprocessor.most, anatomy.layer(anatomy.default_layer)
     precision = choose(
-        "auto", lambda: measure_prefix(backbone.module, backbone.preprocessor, layer, "mean", examples, limit, time.monotonic)
+        "auto", lambda: measure_prefix(backbone.module, backbone.preprocessor, [layer], "mean", examples, limit, time.monotonic)
     )
     print(f"{folder.name} runs in {precision.dtype}: {precision.reason}")
     prefix = Prefix(backbone.module, [layer], "mean", precision.dtype)
@@ -157,7 +158,7 @@ def compare(made: Setting, raws: Sequence[Callable[[], int]], pairs: int, unit: 
         raw()
     for _ in range(pairs):
         with tempfile.TemporaryDirectory() as folder:
-            one = spent(lambda root=Path(folder): made.ours(root))
+            one = spent(partial(made.ours, Path(folder)))
         others = [spent(raw) for raw in raws]
         found.append((one, min(others, key=lambda each: each.seconds / each.units)))
         print(unit, found[-1], file=sys.stderr, flush=True)

@@ -46,7 +46,7 @@ def ours(home: Path, table: Path, setting: str, seed: int) -> dict[str, float]:
     epochs, method = SETTINGS[setting]
     with fresh_client(home, f"{setting}-{seed}") as client:
         dataset = client.upload(table, name="table")
-        options = {"method": method, "training": {"epochs": epochs, "seed": seed}, "evaluation": {"split_column": "split"}}
+        options: dict[str, Any] = {"method": method, "training": {"epochs": epochs, "seed": seed}, "evaluation": {"split_column": "split"}}
         job = client.adapt(dataset, target="label", model="model", backbone="demo:minilm-l6", **options).wait(progress=False)
         report = client.get_job_report(job.id)
     return {"seconds": job.seconds.preparing + job.seconds.training, "accuracy": report.tasks["label"].metrics["accuracy"]}
