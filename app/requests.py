@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from email.message import EmailMessage
 from typing import Any
 
 from fastapi import Request, Response
@@ -100,10 +99,8 @@ def check_json(request: Request) -> None:
     stated = request.headers.get("content-type")
     if stated is None and request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
         return  # no body at all: that it is missing is the better answer
-    headers = EmailMessage()
-    headers["Content-Type"] = stated or "missing/missing"
-    charset = headers.get_content_charset("utf-8")
-    if headers.get_content_type() != "application/json" or charset not in {"utf-8", "utf8", "us-ascii"}:
+    kind, options = parse_options_header(stated)
+    if kind != b"application/json" or options.get(b"charset", b"utf-8").lower() not in {b"utf-8", b"utf8", b"us-ascii"}:
         raise UnsupportedMedia("media_type", "The body must be JSON in UTF-8.", "Send `Content-Type: application/json`.")
 
 
