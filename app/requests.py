@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from email.message import EmailMessage
 from typing import Any
 
 from fastapi import Request, Response
@@ -99,9 +100,19 @@ def check_json(request: Request) -> None:
     stated = request.headers.get("content-type")
     if stated is None and request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
         return  # no body at all: that it is missing is the better answer
-    kind, options = parse_options_header(stated)
-    if kind != b"application/json" or options.get(b"charset", b"utf-8").lower() not in {b"utf-8", b"utf8", b"us-ascii"}:
+    if not _is_json(stated or ""):
         raise UnsupportedMedia("media_type", "The body must be JSON in UTF-8.", "Send `Content-Type: application/json`.")
+
+
+def _is_json(stated: str) -> bool:
+    """Whether a Content-Type says JSON in UTF-8, its charset by RFC 2231 too, which `parse_options_header` passes over."""
+    headers = EmailMessage()
+    try:
+        headers["Content-Type"] = stated or "missing/missing"
+        charset = headers.get_content_charset("utf-8")
+    except (LookupError, TypeError, ValueError):  # what the standard library was seen to raise over `;0*` and its like
+        return False
+    return headers.get_content_type() == "application/json" and charset in {"utf-8", "utf8", "us-ascii"}
 
 
 def bounded(receive: Receive, limit: int) -> Receive:
