@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements/lock.txt
 INSTALLED := $(VENV)/.installed
-QUICK := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile # a file's tests stay together: they share a service
+# the tests of a file stay together: they share a service
+QUICK := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 HOME_FOLDER ?= $(CURDIR)/.headstart
 
 .PHONY: help install quickstart up down test test-slow browser check bench lock

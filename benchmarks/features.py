@@ -42,6 +42,7 @@ from headstart.engine.prefix import DTYPES, Prefix
 from headstart.planning.plan import BATCH_TOKENS
 
 PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "data" / "trashnet_mini" / "trashnet_mini.zip"
+MODALITIES = {"text", "image"}
 LEAST_SHARE = 0.85
 RAW_IMAGES = 32
 WARM_ROWS = 64
@@ -205,7 +206,9 @@ def main() -> int:
     parser.add_argument("--assets", type=Path, default=default_assets_root())
     parser.add_argument("--photos", type=Path, default=PHOTOS)
     options = parser.parse_args()
-    what = options.what or ["text", "image"]
+    what = options.what or MODALITIES
+    if not set(what) <= MODALITIES:  # argparse itself would hold its own default against `choices`
+        parser.error(f"choose from {', '.join(sorted(MODALITIES))}")
     print(hardware.measure().model_dump_json())
     enough = []
     if "text" in what:
