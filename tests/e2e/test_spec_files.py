@@ -36,7 +36,7 @@ def run(service: Service, name: str) -> dict[str, tuple[float, float]]:
         command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, cwd=ROOT, timeout=600
     )
     assert done.returncode == 0, done.stderr
-    found = re.findall(r"^  (\w+) +([0-9.]+)   majority ([0-9.]+)$", done.stdout, re.MULTILINE)
+    found = re.findall(r"^  (\w+) +([0-9.]+)   (?:.*, )?majority ([0-9.]+)(?:,|$)", done.stdout, re.MULTILINE)
     return {metric: (float(value), float(majority)) for metric, value, majority in found}
 
 

@@ -21,6 +21,8 @@ from headstart.specs.jobs import Training
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-5
 """float32: the same kernels, over copies of other strides."""
+SOLVED = 1e-4
+"""Weights that L-BFGS finds: it stops at a gradient of 1e-5, which leaves weights of little λ this far apart where sums round differently."""
 
 ON_ANOTHER = """
 import json
@@ -142,4 +144,5 @@ def test_every_method_computes_on_the_device_of_its_backbone_and_ends_as_on_the_
     assert ended.returncode == 0, ended.stderr[-3000:]
     found = json.loads(ended.stdout.splitlines()[-1])
     assert len(found) == 8
-    assert max(apart for job in found.values() for apart in job.values()) < TOLERANCE, found
+    allowed = {name: {"tensors": SOLVED if name.endswith("solved") else TOLERANCE, "scores": TOLERANCE} for name in found}
+    assert {(name, of): apart for name, job in found.items() for of, apart in job.items() if apart >= allowed[name][of]} == {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import select
 import struct
 import subprocess
 import sys
@@ -12,7 +11,6 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -22,7 +20,7 @@ from headstart.settings import child_environment
 from tests.data.media_files import archive, image, recording
 from tests.data.parquet_files import repeating, written
 from tests.data.test_compression import arrow, packed
-from worker.messages import Message
+from tests.worker.asking import ask, hear, start_reader
 from worker.process import ChildProcess
 
 SECONDS = 30.0
@@ -30,40 +28,9 @@ SECONDS = 30.0
 
 @pytest.fixture
 def reader() -> Iterator[ChildProcess]:
-    child = ChildProcess("reader", child_environment(computes=False) | {"PYTHONPATH": str(Path(__file__).parents[2])})
+    child = start_reader()
     yield child
     child.end()
-
-
-def hear(child: ChildProcess) -> Message | None:
-    """The next message, or None when the line closes."""
-    while True:
-        readable, _, _ = select.select([child.socket], [], [], SECONDS)
-        assert readable, "the child says nothing"
-        messages = child.receive()
-        if messages is None:
-            return None
-        if messages:
-            return messages[0]
-
-
-def ask(child: ChildProcess, source: Path, **changes: Any) -> Message | None:
-    assert hear(child) == {"say": "ready"}
-    request: Message = {
-        "do": "dataset",
-        "source": str(source),
-        "target": str(source.with_suffix(".arrow")),
-        "format": source.suffix[1:],
-        "types": {},
-        "mode": "strict",
-        "parent": None,
-        "max_problems": 10,
-        "memory_bytes": 2**30,
-        "cpu_seconds": 20,
-        "file_bytes": 2**30,
-    }
-    assert child.send(request | changes)
-    return hear(child)
 
 
 def write(tmp_path: Path, name: str, content: bytes) -> Path:
@@ -151,7 +118,6 @@ def test_table_larger_than_allowed_is_disk_full_and_leaves_no_table(reader: Chil
 
 
 def test_child_ends_when_its_line_closes(reader: ChildProcess):
-    assert hear(reader) == {"say": "ready"}
     reader.socket.close()
     for _ in range(int(SECONDS * 20)):
         if reader._process.poll() is not None:

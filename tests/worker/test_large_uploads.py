@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import threading
 import time
 from pathlib import Path
@@ -10,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from headstart.data.table import open_table
-from headstart.settings import child_environment
-from worker.messages import Message
-from worker.process import ChildProcess
+from tests.worker.asking import ask, start_reader
 
 ROWS = 1_000_000
 MOST_MEMORY_BYTES = 200 * 2**20
@@ -41,24 +38,13 @@ def write_rows(path: Path) -> None:
             )
 
 
-def hear(child: ChildProcess) -> Message:
-    """The next message."""
-    while True:
-        readable, _, _ = select.select([child.socket], [], [], 2 * MOST_SECONDS)
-        assert readable, "the child says nothing"
-        messages = child.receive()
-        assert messages is not None, "the child has ended"
-        if messages:
-            return messages[0]
-
-
 @pytest.mark.slow
 def test_a_million_rows_are_read_in_200_megabytes_more_than_an_idle_reader_has(tmp_path: Path):
     if not Path("/proc/self/status").exists():
         pytest.skip("the kernel does not tell how much memory a process holds")
     source = tmp_path / "large.csv"
     write_rows(source)
-    child = ChildProcess("reader", child_environment(computes=False) | {"PYTHONPATH": str(Path(__file__).parents[2])})
+    child = start_reader()
     peak = 0
     stop = threading.Event()
 
@@ -68,20 +54,18 @@ def test_a_million_rows_are_read_in_200_megabytes_more_than_an_idle_reader_has(t
             peak = max(peak, resident_bytes(child.pid, "VmHWM"))
 
     try:
-        assert hear(child) == {"say": "ready"}
         idle = resident_bytes(child.pid, "VmRSS")
         watcher = threading.Thread(target=watch)
         watcher.start()
         began = time.monotonic()
-        request = {"do": "dataset", "source": str(source), "target": str(source.with_suffix(".arrow")), "format": "csv", "types": {}}
         limits = {"max_problems": 1_000, "memory_bytes": 2**31, "cpu_seconds": 900, "file_bytes": 2**34}
-        assert child.send({**request, **limits, "mode": "strict"})
-        message = hear(child)
+        message = ask(child, source, seconds=2 * MOST_SECONDS, **limits)
         seconds = time.monotonic() - began
     finally:
         stop.set()
         child.end()
     watcher.join()
+    assert message is not None, "the child has ended"
     assert message["say"] == "done", message
     assert message["profile"]["rows"] == ROWS
     assert open_table(source.with_suffix(".arrow")).num_rows == ROWS
