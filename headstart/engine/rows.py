@@ -182,7 +182,7 @@ class _Cells:
 
 
 def _task_rows(cells: _Cells, task: Task, planned: TaskPlan, source: int, sentences: Sequence[Sentence]) -> TaskRows:
-    kind = kind_of(task.type, planned.problem, planned.scheme)
+    kind = kind_of(task.type, planned.problem, planned.scheme, switches=not isinstance(task.target, str))
     columns: list[Sequence[Any]] = [cells[name] for name in task.targets]
     targets = kind.encode(columns if task.reads == "example" else [sentences, *columns], planned.classes)
     extras = {extra.column: cells[extra.column] for extra in planned.features}

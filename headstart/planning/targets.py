@@ -14,8 +14,8 @@ from headstart.specs.datasets import ColumnProfile, DatasetProfile
 from headstart.specs.labels import MAX_LABEL_CHARS, listed_labels
 from headstart.specs.tasks import Problem, Scheme, Task, TokenClassification
 
-SWITCHES: Mapping[str, bool] = {"1": True, "0": False, "true": True, "false": False, "yes": True, "no": False}
-"""What a column of one label of several may hold, in any case."""
+SWITCHES: Mapping[str, bool] = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False, "yes": True, "no": False}
+"""What a column of one label of several may hold, in any case; pandas writes 1.0 and 0.0 where some are missing."""
 
 PROBLEMS: Mapping[str, Problem] = {"category": "single-label", "text": "single-label", "categories": "multi-label", "number": "regression"}
 """The problem that a column's type means."""

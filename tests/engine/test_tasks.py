@@ -39,18 +39,22 @@ CELLS: dict[str, list[str | None]] = {
     **{kind: ['["B-PER", "O", "O"]', "[]", None, '["other"]', '["B-PER", "I-PER"]'] for kind in WORDS},
     "single-label": ["pos", " neg ", None, "other", "neutral"],
     "multi-label": ['["pos", "neg"]', "neg|other", None, "", "neutral | pos"],
+    "switches": ["1", "No", None, "maybe", "0.0"],
     "regression": ["1.5", " -2 ", None, "nan", "ten"],
 }
 LABELLED = {
     **{kind: [1, 0, 0, 0, 1] for kind in WORDS},
     "single-label": [1, 1, 0, 0, 1],
     "multi-label": [1, 1, 0, 1, 1],
+    "switches": [1, 1, 0, 0, 1],
     "regression": [1, 1, 0, 0, 0],
 }
 
 
 def columns_of(kind: str, cells: list[str | None]) -> list[list[Any]]:
-    """What a kind encodes: where words are answered for, the sentences too."""
+    """What a kind encodes: where words are answered for, the sentences too; of switches a column for each class."""
+    if kind == "switches":
+        return [cells] * len(CLASSES)
     return [[sentence_of_words(words) for words in SENTENCES[: len(cells)]], cells] if kind in WORDS else [cells]
 
 
@@ -76,9 +80,18 @@ def test_composed_and_decomposed_letters_are_one_label():
 def test_lists_of_labels_and_columns_of_switches_become_switches():
     from_lists = TASKS["multi-label"].encode([CELLS["multi-label"]], CLASSES)
     assert from_lists[[0, 1, 3, 4]].tolist() == [[1, 0, 1], [1, 0, 0], [0, 0, 0], [0, 1, 1]]
-    from_columns = TASKS["multi-label"].encode([["1", "0", None], ["no", "True", "1"]], ["a", "b"])
+    from_columns = TASKS["switches"].encode([["1", "0.0", None], ["no", "True", "1"]], ["a", "b"])
     assert from_columns[:2].tolist() == [[1, 0], [0, 1]]
-    assert TASKS["multi-label"].labelled(from_columns).tolist() == [True, True, False]
+    assert TASKS["switches"].labelled(from_columns).tolist() == [True, True, False]
+
+
+def test_a_list_of_one_column_of_switches_is_one_label_that_holds_or_not(tmp_path, tiny):
+    world = World(tmp_path)
+    rows = [(text, "1.0" if label == "pos" else "0.0") for text, label in reviews(200)]
+    task = {"name": "good", "type": "text-classification", "problem": "multi-label", "inputs": {"text": "text"}, "target": ["label"]}
+    outcome, made = world.run(tiny, rows, tasks=[task])
+    assert outcome.metrics["good"]["micro_f1"] > 0.9
+    assert load_artifact(made).manifest.tasks[0].classes == ["label"]
 
 
 @pytest.mark.parametrize("kind", list(TASKS))
@@ -131,6 +144,7 @@ ANSWERS: dict[str, list[str | None]] = {
     **{kind: ['["B-PER", "O", "O"]', '["O"]', '["O", "O"]', '["B-PER"]'] for kind in WORDS},
     "single-label": ["neg", "pos", "pos", "neutral"],
     "multi-label": ["neg", "pos|neutral", "pos", "neutral"],
+    "switches": ["1", "0", "0", "1"],
     "regression": ["1", "2", "5", "9"],
 }
 
@@ -139,7 +153,7 @@ def right(kind: str, targets: Any) -> np.ndarray:
     """Logits that say what the targets say."""
     if kind == "single-label" or kind in WORDS:
         return np.asarray(9.0 * np.eye(3)[targets.numbers if kind in WORDS else targets], np.float64)
-    return np.asarray(9.0 * (2 * targets - 1) if kind == "multi-label" else targets[:, None], np.float64)
+    return np.asarray(9.0 * (2 * targets - 1) if kind in {"multi-label", "switches"} else targets[:, None], np.float64)
 
 
 @pytest.mark.parametrize("kind", list(TASKS))
@@ -149,7 +163,7 @@ def test_report_is_the_contracts_and_the_right_answer_beats_the_trivial_one(kind
     trial = Trial("test", np.arange(1, 5), task.guesses(targets, targets))
     report = task.evaluate(right(kind, targets), targets, classes, trial, PLAIN)
     assert isinstance(report, TaskReport)
-    names = {"single-label": "accuracy", "multi-label": "micro_f1", "regression": "r2", "none": "token_accuracy"}
+    names = {"single-label": "accuracy", "multi-label": "micro_f1", "switches": "micro_f1", "regression": "r2", "none": "token_accuracy"}
     name = names.get(kind, "f1")
     assert report.metrics[name] == 1.0
     assert next(iter(report.baselines.values()))[name] < 1.0

@@ -5,6 +5,7 @@ Axes: N rows, C classes.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,10 +25,8 @@ def encode(columns: Cells, classes: Sequence[str]) -> NDArray[np.float32]:
     """1 where a label holds and 0 where it does not, [N, C]; a row without an answer is NaN throughout.
 
     Args:
-        columns: one of lists of labels; or one of switches for each class, in the order of their names among `classes`.
+        columns: one of lists of labels.
     """
-    if len(columns) > 1:
-        return _of_switches(columns, len(classes))
     (cells,) = columns
     numbers = {label: number for number, label in enumerate(classes)}
     targets = np.zeros((len(cells), len(classes)), np.float32)
@@ -39,8 +38,9 @@ def encode(columns: Cells, classes: Sequence[str]) -> NDArray[np.float32]:
     return targets
 
 
-def _of_switches(columns: Cells, classes: int) -> NDArray[np.float32]:
-    targets = np.full((len(columns[0]), classes), np.nan, np.float32)
+def encode_switches(columns: Cells, classes: Sequence[str]) -> NDArray[np.float32]:
+    """As `encode`, of a column of switches for each class, in the order of their names among `classes`."""
+    targets = np.full((len(columns[0]), len(classes)), np.nan, np.float32)
     for number, cells in enumerate(columns):
         known = {cell: SWITCHES.get(cell.strip().lower()) for cell in set(cells) if cell is not None}
         targets[:, number] = [np.nan if cell is None or known[cell] is None else known[cell] for cell in cells]
@@ -66,3 +66,4 @@ def guesses(train: Targets, tested: Targets) -> list[Baseline]:
 
 
 KIND = TaskKind(encode, sigmoid_objective, guesses, "multi-label", multi_label_scoring, multi_label_report, decode)
+OF_SWITCHES = dataclasses.replace(KIND, encode=encode_switches)
