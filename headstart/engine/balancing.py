@@ -33,6 +33,8 @@ from headstart.specs.balancing import Famo, FixedWeights, GradNorm, UncertaintyW
 
 LEAST = 1e-8
 """The least loss that is divided by, or whose logarithm is taken."""
+LEAST_UNCERTAIN = 1e-3
+"""The least loss by which an uncertainty is learnt."""
 
 Look = Callable[[], Sequence[float | None]]
 """The losses of the step's rows, those of this process added up over its parts, as they are now; None: no row has a label."""
@@ -121,8 +123,9 @@ class Uncertainty:
 
     Source: Kendall, Gal & Cipolla 2018, "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and Semantics", equations 7
     and 10. There s learns with the network's optimiser; here by Adam with a rate of its own, so that it does not hang on the network's warm-up,
-    its gradient, which is at most ½, cut at −½, since Adam would long remember the size of a first loss in the thousands; and the s of a task
-    stays where it is in a step that has no row of the task.
+    its gradient, which is at most ½, cut at −½, since Adam would long remember the size of a first loss in the thousands; the s of a task
+    stays where it is in a step that has no row of the task; and a loss below 1e-3 counts as 1e-3, so that a task that is learnt to the last
+    row does not come to count without bound.
     """
 
     compares = False
@@ -142,7 +145,8 @@ class Uncertainty:
 
     def after_step(self, again: Look | None = None) -> None:  # noqa: ARG002 - `Balancer`
         for variance, weight, loss in zip(self.parameters, self.weights(), self._losses.take(), strict=True):
-            variance.grad = None if loss is None else torch.full_like(variance, max(0.5 - weight * loss, -0.5))
+            known = None if loss is None else max(loss, LEAST_UNCERTAIN)
+            variance.grad = None if known is None else torch.full_like(variance, max(0.5 - weight * known, -0.5))
         self._optimizer.step()
 
     def weights(self) -> list[float]:

@@ -202,6 +202,15 @@ def test_uncertainty_of_a_classification_settles_at_half_its_weight_by_its_loss(
     assert balancer.weights() == pytest.approx([10.0, 0.25], rel=0.05)
 
 
+def test_uncertainty_of_a_task_that_is_learnt_to_the_last_row_stays_bounded():
+    balancer = made(SPECS["uncertainty"], [Weighed(), Weighed(regression=True)])
+    anything = nn.Parameter(torch.ones(2))
+    for _ in range(1500):
+        balancer.backward(list(torch.zeros(2) * anything), [anything])
+        balancer.after_step()
+    assert balancer.weights() == pytest.approx([500.0, 500.0], rel=0.1)
+
+
 def test_gradnorm_makes_two_tasks_of_scales_1_and_100_pull_alike():
     """The same regression twice, so that rates of training are equal and only the scale differs."""
     balancer = made(SPECS["gradnorm"], [Weighed(), Weighed()])
