@@ -232,4 +232,4 @@ def _is_beside(file: str) -> bool:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """Sorts part-2 before part-10."""
-    return [(int(piece), "") if piece.isdigit() else (-1, piece) for piece in re.split(r"([0-9]+)", name)]
+    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"([0-9]+)", name)]

@@ -96,6 +96,11 @@ def test_tables_whose_names_say_no_split_have_no_column_for_it(reader):
     assert reader.columns() == rows("a", "b")
 
 
+def test_digits_that_are_no_numbers_in_the_names_of_tables_are_letters_like_others(reader):
+    reader.read(archive({"part1\u00b23.csv": csv("a"), "part1\u00b24.csv": csv("b")}), "zip")
+    assert reader.columns() == rows("a", "b")
+
+
 def test_a_column_that_a_table_lacks_is_missing_in_its_rows(reader):
     members = {
         "train.csv": csv("a"),
