@@ -1,7 +1,7 @@
 """Numbers and categories that a head reads beside what the backbone gives.
 
-A number is standardised by the training rows, 0 where it is missing; a category is a 1 at its own place, and 0 throughout where it is missing
-or was never seen.
+A number is standardised by the training rows, 0 where it is missing, and brought nearer where it lies absurdly far from theirs; a category is a
+1 at its own place, and 0 throughout where it is missing or was never seen.
 
 Axes: N rows, F numbers.
 """
@@ -18,6 +18,9 @@ from headstart.specs.labels import normal_label
 from headstart.specs.plans import Extra
 
 Cell = str | float | None
+
+FARTHEST = 1e6
+"""Standard deviations from the training rows' mean: products of what lies farther could not be held in float32."""
 
 
 class FittedExtra(Extra):
@@ -57,7 +60,7 @@ def _encoded(extra: FittedExtra, cells: Sequence[Cell]) -> NDArray[np.float32]:
     made = np.zeros((len(cells), extra.width), np.float32)
     if extra.type == "number":
         values = (np.array([finite_number(cell) for cell in cells]) - extra.mean) / extra.scale
-        made[:, 0] = np.where(np.isfinite(values), values, 0.0)
+        made[:, 0] = np.clip(np.where(np.isfinite(values), values, 0.0), -FARTHEST, FARTHEST)
         return made
     places = {value: place for place, value in enumerate(extra.values)}
     for row, cell in enumerate(cells):

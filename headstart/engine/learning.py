@@ -22,7 +22,7 @@ from headstart.engine.sources import PooledSource
 from headstart.engine.splits import Split
 from headstart.engine.training import Learner, Losses, Recipe, Trained, train
 from headstart.engine.views import Views
-from headstart.errors import quote
+from headstart.errors import EngineFault, quote
 from headstart.planning.schedule import rate_scales, spans
 from headstart.specs.jobs import LEARNING_RATES, FineTuning
 
@@ -44,8 +44,15 @@ def learn(context: Context, phases: Sequence[Prepared], tasks: Sequence[TaskRows
     Args:
         phases: what each phase of the epochs starts from, one unless there is a schedule; the last is left as the model now is.
         views: of the training rows.
+
+    Raises:
+        EngineFault: `bad_data`, a task has nothing to learn from; `diverged`, what was learnt is not finite.
     """
     options = context.spec.training
+    for task in tasks:
+        if not task.asked(split.train)[1].any():
+            message = f"No word that the task {quote(task.task.name)} could learn from is read."
+            raise EngineFault("bad_data", message, "Raise training.max_tokens.")
     objectives = [task.kind.objective(options, task.plan.classes, task.targets[task.among(split.train)]) for task in tasks]
     fitting = _Fitting(context, tasks, split, views, objectives)
     if not context.stepped:
@@ -88,7 +95,11 @@ class _Fitting:
         how, of = "solved" if head.has_loss else "computed", f" for {quote(task.task.name)}" if len(self.tasks) > 1 else ""
         what = "words" if task.reads == "words" else "rows"
         self.context.reporter.log(f"A {head.type} head{of} is {how} on {len(train.targets):,} {what}.")
-        return fit(head, Given(train, validation, task.plan.outputs, objective, self._tick))
+        found = fit(head, Given(train, validation, task.plan.outputs, objective, self._tick))
+        if not all(np.isfinite(tensor).all() for tensor in found.values()):
+            message = f"The head of the task {quote(task.task.name)} came to numbers that are not finite."
+            raise EngineFault("diverged", message, "Look for numbers out of all proportion in the columns that the task names.")
+        return found
 
     def _labelled(self, task: TaskRows, vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> LabelledRows:
         """What the head reads and learns for those of `rows`, or of their words, that have its answer; `vectors` are of all of them."""

@@ -38,6 +38,12 @@ def test_gradient_is_that_of_the_objective(weighted, smoothing):
     assert np.allclose(numeric, data.lowered(at, 0.1)[1], atol=2e-3)
 
 
+def test_validation_rows_that_cannot_be_judged_choose_nothing():
+    x, targets = blobs(200, 8, 2)
+    solved = linear.solve(x, targets, np.full((20, 8), np.nan, np.float32), targets[:20], 2, Softmax())
+    assert not solved.weight.any()
+
+
 @pytest.mark.parametrize("classes", [2, 3, 7])
 def test_solution_is_that_of_scikit_learn_at_the_same_strength(classes):
     x, targets = blobs(400, 20, classes)

@@ -123,8 +123,19 @@ def test_columns_of_numbers_and_categories_help_where_the_text_says_nothing(worl
     assert values == pytest.approx([13.0, 8.0, 2.0], abs=1.0)
     missing, _ = predictor.predict([{"text": "the film"}, {"text": "the film", "features": {"city": "Atlantis"}}])
     assert missing[0].outputs == missing[1].outputs
+    far = predictor.predict([{"text": "the film", "features": {"age": age}} for age in (1e300, -1e300)])[0]
+    assert np.isfinite([as_kind(row.outputs["stars"], Value).value for row in far]).all()
     with pytest.raises(BadInput, match="reads no feature 'agee'"):
         predictor.predict([{"text": "the film", "features": {"agee": 3}}])
+
+
+def test_numbers_too_large_to_be_learnt_are_refused_before_training(world, tiny):
+    table = [
+        (text, label, tags, "1e200" if number == 7 else stars, *rest) for number, (text, label, tags, stars, *rest) in enumerate(rows(60))
+    ]
+    with pytest.raises(EngineFault, match=r"A target is 1e\+200, and numbers up to 1e\+30 can be learnt.") as caught:
+        run(world, tiny, table, "solved", tasks=[TASKS[2]])
+    assert caught.value.code == "bad_data"
 
 
 def test_weights_of_tasks_decide_which_is_learnt(world, tiny):

@@ -16,7 +16,7 @@ import pytest
 from headstart.engine.artifacts import load_artifact
 from headstart.engine.predictor import Predictor
 from headstart.engine.run import JobOutcome
-from headstart.errors import BadInput
+from headstart.errors import BadInput, EngineFault
 from headstart.specs.datasets import ColumnType
 from headstart.specs.plans import Plan
 from headstart.specs.predictions import Classification, Entities, PredictedRow
@@ -309,3 +309,10 @@ def test_rows_without_any_word_are_no_rows(world, tiny):
     rows = [("[]", "[]", "", "", ""), *table(40)]
     outcome, _ = run(world, tiny, rows)
     assert outcome.report_tasks["who"].rows == 8
+
+
+@pytest.mark.parametrize("method", ["solved", "stepped"])
+def test_a_task_of_words_of_which_none_is_read_is_refused(world, tiny, method):
+    with pytest.raises(EngineFault, match="No word that the task 'who' could learn from") as caught:
+        run(world, tiny, table(60), method=METHODS[method], training={**TRAINING, "max_tokens": 2})
+    assert caught.value.code == "bad_data"

@@ -66,6 +66,6 @@ def _correlation(left: Floats, right: Floats, counts: Floats) -> float:
     total = counts.sum()
     left, right = (each - (counts @ each) / total for each in (left, right))
     spreads = [float(counts @ each**2) for each in (left, right)]
-    if min(spreads) <= _FLAT * total * max(1.0, float(np.abs(left).max()), float(np.abs(right).max())) ** 2:
+    if min(spreads) <= _FLAT * total * max(float(np.abs(left).max()), float(np.abs(right).max())) ** 2:
         return float("nan")
     return float(np.clip(counts @ (left * right) / np.sqrt(spreads[0] * spreads[1]), -1.0, 1.0))

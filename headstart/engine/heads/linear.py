@@ -109,7 +109,7 @@ def _walk(data: _Data, z_validation: Floats, targets: NDArray[Any]) -> tuple[NDA
     for strength, parameters in _path(data):
         weight, bias = _unpack(parameters, data.outputs)
         loss = data.objective.judge(z_validation @ weight.T + bias, targets)
-        if loss >= best_loss:
+        if not loss < best_loss:  # nor one that is not a number
             break
         best, best_loss, best_strength = parameters, loss, strength
     return best, best_strength

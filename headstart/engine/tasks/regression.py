@@ -16,13 +16,26 @@ from headstart.engine.evaluation.scoring import Scoring, plain_scoring
 from headstart.engine.extras import finite_number
 from headstart.engine.losses import squared_objective
 from headstart.engine.tasks.kinds import Cells, Targets, TaskKind
+from headstart.errors import EngineFault
 from headstart.specs.predictions import Value
+
+LARGEST = 1e30
+"""Heads are kept in float32, which ends near 3e38."""
 
 
 def encode(columns: Cells, classes: Sequence[str]) -> NDArray[np.float64]:  # noqa: ARG001 - `TaskKind`
-    """The numbers [N]; NaN where there is none."""
+    """The numbers [N]; NaN where there is none.
+
+    Raises:
+        EngineFault: `bad_data`, one is too large to be learnt.
+    """
     (cells,) = columns
-    return np.array([finite_number(cell) for cell in cells], np.float64)
+    numbers = np.array([finite_number(cell) for cell in cells], np.float64)
+    too_large = numbers[np.abs(numbers) > LARGEST]
+    if len(too_large):
+        message = f"A target is {too_large[0]:g}, and numbers up to {LARGEST:g} can be learnt."
+        raise EngineFault("bad_data", message, "Leave the cell empty if it stands for a missing number, or choose another unit.")
+    return numbers
 
 
 def decode(

@@ -82,6 +82,14 @@ def test_regression_metrics_are_those_of_scikit_learn_and_scipy(most: int):
     )
 
 
+def test_correlation_is_the_same_in_any_unit():
+    chance = np.random.default_rng(3)
+    targets = chance.normal(size=60)
+    predicted = targets + 0.1 * chance.normal(size=60)
+    found = [values(regression.measure(predicted * unit, targets * unit), 60) for unit in (1e-9, 1.0, 1e9)]
+    assert [each["pearson"] for each in found] == pytest.approx([found[1]["pearson"]] * 3)
+
+
 def test_what_a_constant_leaves_undefined_is_left_out():
     assert set(values(regression.measure(np.full(9, 2.0), np.arange(9.0)), 9)) == {"mae", "rmse", "r2"}
     assert set(values(regression.measure(np.arange(9.0), np.full(9, 1e6)), 9)) == {"mae", "rmse"}
