@@ -12,6 +12,7 @@ from app.dependencies import CallerHere, IdempotencyKey, PageHere, Reading, Repe
 from app.making import Origin, kept, make_from_file, store_dataset, take_upload
 from app.openapi import file_body, made, problems
 from app.requests import StrictRoute, UploadRoute
+from app.stored import reading_tables
 from app.tables import CSV, csv_response
 from app.uploads import FIELDS
 from headstart.data.preview import preview
@@ -92,7 +93,8 @@ def list_dataset_rows(dataset: str, caller: CallerHere, page: PageHere, services
         row = store.ready(store.get_dataset(session, caller.workspace_id, dataset))
     start = page.number() or 0
     path = services.blobs.path(store.table_key(row.id, row.epoch))
-    shown = preview(path, store.profile_of(row).table_sha256, start, page.limit)
+    with reading_tables(services, row):
+        shown = preview(path, store.profile_of(row).table_sha256, start, page.limit)
     more = start + len(shown) < (row.rows or 0)
     return paged(shown, encode_cursor(str(start + len(shown))) if more else None)
 

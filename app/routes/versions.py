@@ -14,6 +14,7 @@ from app.making import Origin, kept, make_from_file, store_dataset, take_rows, t
 from app.openapi import file_body, made, problems
 from app.requests import StrictRoute, UploadRoute
 from app.services import Services
+from app.stored import reading_tables
 from app.uploads import VERSION_FIELDS, Upload
 from headstart.errors import BadInput, Fault
 from headstart.specs.datasets import HOWS, Dataset
@@ -110,4 +111,5 @@ def get_dataset_diff(
             fault = Fault("/against", "is required")
             raise BadInput("invalid_field", "The parameter 'against' is required.", "The dataset was made from no other.", (fault,))
         before = store.ready(store.get_reference(session, caller.workspace_id, earlier))
-    return compare(services.blobs, before, after, key=key, start=page.number() or 0, limit=page.limit)
+    with reading_tables(services, before, after):
+        return compare(services.blobs, before, after, key=key, start=page.number() or 0, limit=page.limit)

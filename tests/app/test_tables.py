@@ -5,15 +5,34 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
+from headstart.blobs.local import LocalBlobs
 from headstart.store import datasets
+from headstart.store.database import Database
 from headstart.store.tables import Dataset
 from tests.app.service import Running, problem
-from tests.app.test_versions import finished, read
+from tests.app.test_versions import finished, read, version
+
+
+class LosingBlobs(LocalBlobs):
+    """Somebody deletes each dataset just before its table is opened."""
+
+    def __init__(self, root: Path, database: Database) -> None:
+        super().__init__(root)
+        self._database = database
+
+    def path(self, key: str) -> Path:
+        _, dataset_id, *rest = key.split("/")
+        if rest:
+            with self._database.write() as session:
+                session.get_one(Dataset, dataset_id).deleted_at = datetime.now(UTC)
+            self.delete(datasets.folder_key(dataset_id))
+        return super().path(key)
 
 
 @pytest.fixture
@@ -26,6 +45,12 @@ def made(running: Running, client: httpx.Client) -> str:
     dataset = client.post("/v1/datasets", json={"name": "reviews", "upload": finished(client)}).json()["id"]
     read(running, dataset)
     return str(dataset)
+
+
+def next_of(running: Running, client: httpx.Client, dataset: str) -> str:
+    following = version(client, dataset, append={"rows": [{"id": 4}]}).json()["id"]
+    read(running, following)
+    return str(following)
 
 
 def table_of(running: Running, dataset: str) -> Path:
@@ -53,3 +78,32 @@ def test_no_transaction_is_open_while_a_table_is_looked_through(running: Running
         held = running.services.database.engine.pool.checkedout()  # type: ignore[attr-defined]
     assert held == 0
     assert problem(waiting.result())["code"] == "bad_data"
+
+
+@pytest.mark.parametrize("part", ["rows", "diff"])
+def test_a_dataset_that_is_deleted_before_its_table_is_opened_is_404(running: Running, writer: httpx.Client, part: str):
+    dataset = next_of(running, writer, made(running, writer))
+    services = running.services
+    services.blobs = LosingBlobs(services.blobs.root, services.database)
+    told = problem(writer.get(f"/v1/datasets/{dataset}/{part}"))
+    assert told == problem(writer.get(f"/v1/datasets/ds_unknown/{part}"))
+    assert (told["status"], told["detail"]) == (404, "There is no such dataset.")
+
+
+def test_a_table_that_cannot_be_read_is_503_and_not_called_damaged(running: Running, writer: httpx.Client):
+    dataset = made(running, writer)
+    table = table_of(running, dataset)
+    elsewhere = table.rename(table.with_suffix(".away"))
+    response = writer.get(f"/v1/datasets/{dataset}/rows")
+    assert response.headers["retry-after"] == "5"
+    assert problem(response) == {
+        "type": "/docs/errors#unavailable",
+        "title": "Unavailable",
+        "status": 503,
+        "code": "unavailable",
+        "detail": "The stored table of the dataset cannot be read.",
+        "hint": "Try again shortly; if that does not help, tell the operator.",
+        "errors": [],
+    }
+    elsewhere.rename(table)
+    assert len(writer.get(f"/v1/datasets/{dataset}/rows").json()["data"]) == 3
