@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import httpx
 import pytest
 
+from app.comparing import MOST_WAITING, Comparisons
 from headstart.blobs.local import LocalBlobs
 from headstart.store import datasets
 from headstart.store.database import Database
@@ -107,3 +109,45 @@ def test_a_table_that_cannot_be_read_is_503_and_not_called_damaged(running: Runn
     }
     elsewhere.rename(table)
     assert len(writer.get(f"/v1/datasets/{dataset}/rows").json()["data"]) == 3
+
+
+def test_comparisons_that_wait_are_few_and_hold_up_nobody_else(running: Running, writer: httpx.Client, threads: ThreadPoolExecutor):
+    first = made(running, writer)
+    second = next_of(running, writer, first)
+    known = writer.get(f"/v1/datasets/{second}/diff").json()
+    third = next_of(running, writer, second)
+    table = table_of(running, third)
+    content = table.read_bytes()
+    block(table)
+    slow = threads.submit(get, running, f"/v1/datasets/{third}/diff")
+    with open(table, "wb"):  # opens as soon as somebody reads
+        others = [threads.submit(get, running, f"/v1/datasets/{third}/diff?against={first}") for _ in range(MOST_WAITING + 40)]
+        refused = list(islice(as_completed(others, timeout=15), 40))
+        assert writer.get("/readyz").status_code == 200
+        assert writer.get(f"/v1/datasets/{second}/diff").json() == known
+        table.unlink()
+        table.write_bytes(content)
+    assert problem(slow.result())["code"] == "bad_data"
+    for each in refused:
+        assert each.result().headers["retry-after"] == "5"
+        assert problem(each.result())["code"] == "overloaded"
+    assert [each.result().json()["rows"]["added"] for each in others if each not in refused] == [2] * MOST_WAITING
+
+
+def test_a_comparison_waits_for_others_only_so_long(running: Running, writer: httpx.Client, threads: ThreadPoolExecutor):
+    running.app.state.comparisons = Comparisons(wait_seconds=0.05)
+    dataset = next_of(running, writer, made(running, writer))
+    table = table_of(running, dataset)
+    block(table)
+    slow = threads.submit(get, running, f"/v1/datasets/{dataset}/diff")
+    with open(table, "wb"):
+        assert problem(writer.get(f"/v1/datasets/{dataset}/diff")) == {
+            "type": "/docs/errors#overloaded",
+            "title": "Overloaded",
+            "status": 429,
+            "code": "overloaded",
+            "detail": "Other versions are being compared.",
+            "hint": "Try again shortly.",
+            "errors": [],
+        }
+    assert problem(slow.result())["code"] == "bad_data"
