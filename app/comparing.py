@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import lru_cache
-from pathlib import Path
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from headstart.blobs.local import LocalBlobs
+import anyio
+from anyio import to_thread
+
+from app.services import Services
+from app.stored import reading_tables
 from headstart.data.difference import Difference, Rows, difference, nothing_shared
 from headstart.data.preview import whole
 from headstart.errors import Overloaded, closest, invalid_field, listing, quote
@@ -19,22 +22,34 @@ from headstart.store.pages import encode_cursor
 from headstart.store.tables import Dataset
 
 WAIT_SECONDS = 20.0
-"""For the comparison of another request to end: each takes a processor, and memory by the number of rows."""
-_one_at_a_time = threading.Lock()
+"""For the comparisons of others to end."""
+MOST_WAITING = 16
+REMEMBERED = 4
 
 
-def compare(blobs: LocalBlobs, before: Dataset, after: Dataset, *, key: str | None, start: int, limit: int) -> DatasetDiff:
-    """What became of `before`.
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two versions, and the column that tells their rows apart, or None."""
+
+    before: Dataset
+    after: Dataset
+    profiles: tuple[DatasetProfile, DatasetProfile]
+    columns: ColumnChanges
+    key: str | None
+
+    @property
+    def asked(self) -> tuple[str, str, str | None]:
+        return self.before.id, self.after.id, self.key
+
+
+def pair_of(before: Dataset, after: Dataset, key: str | None) -> Pair:
+    """What is to be compared.
 
     Args:
         key: a column of both, or None.
-        start: row numbers to pass over, of each kind.
-        limit: row numbers to give, of each kind.
 
     Raises:
         BadInput: `column_not_found`.
-        EngineFault: a stored table is damaged.
-        Overloaded: others are being compared.
     """
     profiles = store.profile_of(before), store.profile_of(after)
     columns = _columns(*profiles)
@@ -42,20 +57,91 @@ def compare(blobs: LocalBlobs, before: Dataset, after: Dataset, *, key: str | No
         near = closest(key, columns.common)
         hint = f"Both have: {listing(columns.common)}." + (f" Did you mean {quote(near[0])}?" if near else "")
         raise invalid_field("/key", f"The versions have no column {quote(key)} in common.", hint, code="column_not_found")
-    paths = [blobs.path(store.table_key(row.id, row.epoch)) for row in (before, after)]
-    for path, profile in zip(paths, profiles, strict=True):
-        whole(path, profile.table_sha256)
-    with _alone():
-        found = _difference(*paths, tuple(columns.common), key) if columns.common else nothing_shared(profiles[0].rows, profiles[1].rows)
+    return Pair(before, after, profiles, columns, key)
+
+
+class Comparisons:
+    """Those of one process: one at a time, since each takes a processor, and memory by the number of rows.
+
+    Who waits holds no thread; the last few are remembered, so that the pages of one need it but once.
+    """
+
+    def __init__(self, *, wait_seconds: float = WAIT_SECONDS) -> None:
+        self._wait_seconds = wait_seconds
+        self._turn, self._thread = anyio.Lock(), anyio.CapacityLimiter(1)
+        self._recent: OrderedDict[tuple[str, str, str | None], Difference] = OrderedDict()
+
+    async def rows(self, services: Services, pair: Pair) -> Difference:
+        """What became of the rows of `pair.before`.
+
+        Raises:
+            EngineFault: a stored table is damaged.
+            NotFound: a version has been deleted.
+            Overloaded: too many others are being compared, or for too long.
+            Unavailable: a stored table cannot be read.
+        """
+        if (known := self._recall(pair)) is not None:
+            return known
+        if self._turn.statistics().tasks_waiting >= MOST_WAITING:
+            raise _overloaded()
+        try:
+            with anyio.fail_after(self._wait_seconds):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise _overloaded() from None
+        try:
+            if (known := self._recall(pair)) is not None:
+                return known
+            found = await to_thread.run_sync(partial(_difference, services, pair), limiter=self._thread)
+            self._remember(pair, found)
+            return found
+        finally:
+            self._turn.release()
+
+    def _recall(self, pair: Pair) -> Difference | None:
+        """Tables are immutable; a difference holds a few bytes a row."""
+        if pair.asked not in self._recent:
+            return None
+        self._recent.move_to_end(pair.asked)
+        return self._recent[pair.asked]
+
+    def _remember(self, pair: Pair, found: Difference) -> None:
+        self._recent[pair.asked] = found
+        while len(self._recent) > REMEMBERED:
+            self._recent.popitem(last=False)
+
+
+def _overloaded() -> Overloaded:
+    return Overloaded("overloaded", "Other versions are being compared.", "Try again shortly.", retry_after_seconds=5)
+
+
+def _difference(services: Services, pair: Pair) -> Difference:
+    before, after = (services.blobs.path(store.table_key(row.id, row.epoch)) for row in (pair.before, pair.after))
+    with reading_tables(services, pair.before, pair.after):
+        for path, profile in zip((before, after), pair.profiles, strict=True):
+            whole(path, profile.table_sha256)
+        if not pair.columns.common:
+            return nothing_shared(pair.profiles[0].rows, pair.profiles[1].rows)
+        return difference(before, after, pair.columns.common, pair.key)
+
+
+def page_of(pair: Pair, found: Difference, start: int, limit: int) -> DatasetDiff:
+    """One page of the rows that were found.
+
+    Args:
+        start: row numbers to pass over, of each kind.
+        limit: row numbers to give, of each kind.
+    """
+    profiles = pair.profiles
     kinds: Sequence[Rows] = (found.added, found.removed, found.changed[0], found.unchanged[0])
     end = start + limit
     more = any(len(rows) > end for rows in kinds)
     return DatasetDiff(
         object="dataset_diff",
-        dataset=after.id,
-        against=before.id,
-        key=key,
-        columns=columns,
+        dataset=pair.after.id,
+        against=pair.before.id,
+        key=pair.key,
+        columns=pair.columns,
         rows=RowCounts(
             before=profiles[0].rows,
             after=profiles[1].rows,
@@ -72,22 +158,6 @@ def compare(blobs: LocalBlobs, before: Dataset, after: Dataset, *, key: str | No
         has_more=more,
         next=encode_cursor(str(end)) if more else None,
     )
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    if not _one_at_a_time.acquire(timeout=WAIT_SECONDS):
-        raise Overloaded("overloaded", "Other versions are being compared.", "Try again shortly.", retry_after_seconds=5)
-    try:
-        yield
-    finally:
-        _one_at_a_time.release()
-
-
-@lru_cache(maxsize=4)
-def _difference(before: Path, after: Path, columns: tuple[str, ...], key: str | None) -> Difference:
-    """Tables are immutable, so the pages of one comparison need it but once; it holds a few bytes a row."""
-    return difference(before, after, columns, key)
 
 
 def _columns(before: DatasetProfile, after: DatasetProfile) -> ColumnChanges:

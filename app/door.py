@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.authentication import Authentication, Limits
+from app.comparing import Comparisons
 from app.idempotency import Running
 from app.middleware import Door
 from app.openapi import describe, operation_id
@@ -49,6 +50,7 @@ def make_app(
     app.router.route_class = StrictRoute
     app.state.services = services
     app.state.running = Running()
+    app.state.comparisons = Comparisons()
     for router in routers:
         app.include_router(router)
     for kind in (HeadstartError, RequestValidationError, HTTPException):

@@ -119,14 +119,15 @@ def get_job_report(
     job: str,
     request: Request,
     caller: CallerHere,
-    session: Reading,
+    services: Shared,
     format: Annotated[  # noqa: A002 - the contract's word
         Literal["json", "html"] | None,
         Query(description="What to answer with; else it is what `Accept` names, and JSON if it names neither."),
     ] = None,
 ) -> Report | Response:
     """What the transfer was worth; there once the job has succeeded."""
-    row = store.get_job(session, caller.workspace_id, job)
+    with services.database.read() as session:
+        row = store.get_job(session, caller.workspace_id, job)
     if row.report is None:
         raise NotFound("not_found", "The job has no report.", f"It is {row.status}; a job that has succeeded has one.")
     report = Report.model_validate(row.report)

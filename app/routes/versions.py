@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from app.comparing import compare
-from app.dependencies import CallerHere, IdempotencyKey, PageHere, RepeatHere, Shared, respond
+from app.comparing import Comparisons, Pair, page_of, pair_of
+from app.dependencies import CallerHere, IdempotencyKey, PageHere, RepeatHere, Shared, answer, respond
 from app.making import Origin, kept, make_from_file, store_dataset, take_rows, take_upload
 from app.openapi import file_body, made, problems
 from app.requests import StrictRoute, UploadRoute
@@ -35,6 +35,11 @@ _BODY = file_body(
     types="JSON: column types that change.",
     bad_row="What one bad row of the file does: `strict` refuses it, `lenient` drops the row and counts it.",
 )
+
+
+def get_comparisons(request: Request) -> Comparisons:
+    comparisons: Comparisons = request.app.state.comparisons
+    return comparisons
 
 
 @router.post(
@@ -89,11 +94,12 @@ def _origin(services: Services, workspace_id: str, dataset: str, *, upload_id: s
     return Origin(workspace_id, store.new_dataset_id(), parent_id=parent.id, upload_id=upload_id, pointer=pointer)
 
 
-@router.get("/v1/datasets/{dataset}/diff", responses=problems(404, 409))
-def get_dataset_diff(
+@router.get("/v1/datasets/{dataset}/diff", response_model=DatasetDiff, responses=problems(404, 409))
+async def get_dataset_diff(
     dataset: str,
     caller: CallerHere,
     services: Shared,
+    comparisons: Annotated[Comparisons, Depends(get_comparisons)],
     page: PageHere,
     against: Annotated[
         str | None, Query(max_length=128, description="The earlier version: an id, `name` or `name:2`; left out: what it was made from.")
@@ -101,13 +107,20 @@ def get_dataset_diff(
     key: Annotated[
         str | None, Query(min_length=1, max_length=MAX_COLUMN_CHARS, description="A column that tells rows apart, to see which changed.")
     ] = None,
-) -> DatasetDiff:
+) -> Response:
     """What changed between two versions: columns, counts of rows and labels, and by pages the numbers of the rows of each kind."""
+    start = page.number() or 0
+    pair = await run_in_threadpool(_pair, services, caller.workspace_id, dataset, against, key)
+    found = await comparisons.rows(services, pair)
+    return await run_in_threadpool(lambda: respond(answer(page_of(pair, found, start, page.limit), 200)))
+
+
+def _pair(services: Services, workspace_id: str, dataset: str, against: str | None, key: str | None) -> Pair:
     with services.database.read() as session:
-        after = store.ready(store.get_dataset(session, caller.workspace_id, dataset))
+        after = store.ready(store.get_dataset(session, workspace_id, dataset))
         earlier = against or after.parent_id
         if earlier is None:
             fault = Fault("/against", "is required")
             raise BadInput("invalid_field", "The parameter 'against' is required.", "The dataset was made from no other.", (fault,))
-        before = store.ready(store.get_reference(session, caller.workspace_id, earlier))
-    return compare(services.blobs, before, after, key=key, start=page.number() or 0, limit=page.limit)
+        before = store.ready(store.get_reference(session, workspace_id, earlier))
+    return pair_of(before, after, key)

@@ -19,6 +19,7 @@ def preview(path: Path, sha256: str | None, start: int, count: int) -> list[Row]
 
     Raises:
         EngineFault: `bad_data`, the stored table is not what reading wrote: a file that was cut would end the process once it is mapped.
+        OSError: it is not there, or cannot be read.
     """
     whole(path, sha256)
     rows = open_words(path).slice(start, count).to_pylist()
@@ -30,9 +31,10 @@ def whole(path: Path, sha256: str | None) -> None:
 
     Raises:
         EngineFault: `bad_data`.
+        OSError: it is not there, or cannot be read.
     """
-    if sha256 is not None and not _is_whole(path, sha256):
-        raise EngineFault("bad_data", "The stored table of the dataset is damaged.", "Upload the dataset again.")
+    if sha256 is not None:
+        _see_whole(path, sha256)
 
 
 def _row(number: int, values: dict[str, str | None]) -> Row:
@@ -41,6 +43,7 @@ def _row(number: int, values: dict[str, str | None]) -> Row:
 
 
 @lru_cache(maxsize=256)
-def _is_whole(path: Path, sha256: str) -> bool:
-    """Tables are immutable, so one look at each is enough."""
-    return path.is_file() and file_sha256(path) == sha256
+def _see_whole(path: Path, sha256: str) -> None:
+    """Tables are immutable, so one look at each is enough; one that goes wrong is not remembered, since the disk may do better next time."""
+    if file_sha256(path) != sha256:
+        raise EngineFault("bad_data", "The stored table of the dataset is damaged.", "Upload the dataset again.")

@@ -22,3 +22,16 @@ def test_table_that_was_cut_is_refused_and_not_mapped(reader):
     with pytest.raises(EngineFault) as fault:
         preview(reader.target, digest, 0, 2)
     assert fault.value.code == "bad_data"
+
+
+def test_table_that_could_not_be_read_once_is_looked_at_again(reader):
+    reader.read("text,label\nt,a\n")
+    content, digest = reader.target.read_bytes(), file_sha256(reader.target)
+    reader.target.unlink()
+    with pytest.raises(FileNotFoundError):
+        preview(reader.target, digest, 0, 2)
+    reader.target.write_bytes(content[:-1])
+    with pytest.raises(EngineFault):
+        preview(reader.target, digest, 0, 2)
+    reader.target.write_bytes(content)
+    assert len(preview(reader.target, digest, 0, 2)) == 1

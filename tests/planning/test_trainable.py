@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -76,6 +77,13 @@ def test_pattern_that_makes_others_hang_is_answered_at_once(pattern: str):
         choose(trainable=[pattern])
     except BadInput as refused:
         assert refused.code in {"no_parameters_matched", "invalid_field"}
+
+
+def test_many_patterns_full_of_groups_cost_no_more_than_others():
+    began = time.process_time()
+    selection = choose(trainable=["re:" + "(.*)" * 250] * 100)
+    assert time.process_time() - began < 2
+    assert selection.boundary == INPUT
 
 
 def test_plan_of_fine_tuning_names_what_learns_and_costs_more_than_a_head():
