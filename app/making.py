@@ -22,7 +22,7 @@ from app.receiving import opened
 from app.services import Services
 from app.uploads import MAGIC_BYTES, Upload, read_format, receive_upload
 from headstart.blobs.local import file_sha256
-from headstart.errors import Conflict, Locked, closest, invalid_field, listing, quote
+from headstart.errors import Conflict, Locked, Unavailable, closest, invalid_field, listing, quote
 from headstart.specs.datasets import MEDIA_TYPES, ColumnType, Parent
 from headstart.specs.uploads import texts_of
 from headstart.store import datasets as store
@@ -61,14 +61,14 @@ async def make_from_file(
         try:
             write = partial(services.blobs.write, store.upload_key(origin.dataset_id))
             upload = await receive_upload(request.stream(), boundary, write, limit=services.settings.max_upload_bytes, fields=fields)
-            said = upload.said if origin.parent_id is None else (origin.parent_id.encode(), *upload.said)
-            repeat = idempotency.repeatable(origin.workspace_id, route, key, *said)
-            with anyio.CancelScope(shield=True):  # once the row is committed, a caller that hangs up must not take its file away
-                made = await run_in_threadpool(kept, services, origin, lambda: store_dataset(services, origin, upload, repeat))
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await run_in_threadpool(forget, services, origin)
             raise
+        said = upload.said if origin.parent_id is None else (origin.parent_id.encode(), *upload.said)
+        repeat = idempotency.repeatable(origin.workspace_id, route, key, *said)
+        with anyio.CancelScope(shield=True):  # a caller that hangs up now gets its dataset all the same
+            made = await run_in_threadpool(kept, services, origin, lambda: store_dataset(services, origin, upload, repeat))
     return made
 
 
@@ -77,11 +77,21 @@ def kept(services: Services, origin: Origin, make: Callable[[], Answer]) -> Answ
     try:
         made = make()
     except BaseException:
-        forget(services, origin)
+        if not _may_be_stored(services, origin):
+            forget(services, origin)
         raise
     if made.location != f"/v1/datasets/{origin.dataset_id}":
         forget(services, origin)
     return made
+
+
+def _may_be_stored(services: Services, origin: Origin) -> bool:
+    """Whether the row is there, for its COMMIT may have taken effect though nobody heard so, or nobody can tell: then housekeeping will."""
+    try:
+        with services.database.write() as session:
+            return store.was_stored(session, origin.workspace_id, origin.dataset_id)
+    except Unavailable:
+        return True
 
 
 def forget(services: Services, origin: Origin) -> None:

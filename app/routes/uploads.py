@@ -18,7 +18,7 @@ from app.openapi import made, problems
 from app.receiving import check_offset, growing, receive
 from app.services import Services
 from headstart.blobs.growing import synced_size
-from headstart.errors import Conflict, HeadstartError, not_found
+from headstart.errors import Conflict, HeadstartError, Unavailable, not_found
 from headstart.specs.pages import Page
 from headstart.specs.uploads import CONTENT_TYPE, Upload
 from headstart.store import uploads as store
@@ -105,11 +105,21 @@ def _create(services: Services, workspace_id: str, length: int, about: str, repe
         with working(services, repeat) as work:
             made_answer = work.once(partial(make, work))
     except BaseException:
-        services.blobs.delete(store.folder_key(upload_id))
+        if not _may_be_stored(services, workspace_id, upload_id):
+            services.blobs.delete(store.folder_key(upload_id))
         raise
     if not new:
         services.blobs.delete(store.folder_key(upload_id))
     return made_answer, new[0] if new else None
+
+
+def _may_be_stored(services: Services, workspace_id: str, upload_id: str) -> bool:
+    """Whether the row is there, for its COMMIT may have taken effect though nobody heard so, or nobody can tell: then housekeeping will."""
+    try:
+        with services.database.write() as session:
+            return store.was_stored(session, workspace_id, upload_id)
+    except Unavailable:
+        return True
 
 
 @router.get("/v1/uploads", responses=problems())
