@@ -22,7 +22,7 @@ from app.receiving import opened
 from app.services import Services
 from app.uploads import MAGIC_BYTES, Upload, read_format, receive_upload
 from headstart.blobs.local import file_sha256
-from headstart.errors import Conflict, Locked, Unavailable, closest, invalid_field, listing, quote
+from headstart.errors import Conflict, Locked, NotFound, Unavailable, closest, invalid_field, listing, quote
 from headstart.specs.datasets import MEDIA_TYPES, ColumnType, Parent
 from headstart.specs.uploads import texts_of
 from headstart.store import datasets as store
@@ -117,7 +117,7 @@ def take_upload(services: Services, origin: Origin, *, stated: str | None, point
         pointer: to that.
 
     Returns:
-        What it is; None when it is not there or was used: then storing the dataset says why, unless it is a repeat.
+        What it is; None when it is not there, was used or is deleted meanwhile: then storing the dataset says why, unless it is a repeat.
 
     Raises:
         Conflict: it is not finished.
@@ -127,18 +127,20 @@ def take_upload(services: Services, origin: Origin, *, stated: str | None, point
         row = uploads.find_upload(session, origin.workspace_id, origin.upload_id or "", now=services.clock())
     if row is None or row.dataset_id is not None:
         return None
-    path = services.blobs.path(uploads.file_key(row.id))
+    path = services.blobs.path(store.upload_key(origin.dataset_id))
     try:
         with opened(services.blobs, row.id) as file, worded_disk():
             if file.size != row.bytes:
                 raise Conflict("state_conflict", f"The upload has {file.size:,} of {row.bytes:,} bytes.", "Send the rest first.")
             file.sync()
+            services.blobs.link(uploads.file_key(row.id), store.upload_key(origin.dataset_id))  # from now on no DELETE takes it away
             with open(path, "rb") as content:
                 found = read_format(stated, texts_of(row.about).get("filename"), content.read(MAGIC_BYTES), pointer)
-            services.blobs.link(uploads.file_key(row.id), store.upload_key(origin.dataset_id))
             return Upload(None, found, {}, size_bytes=file.size, sha256=file_sha256(path))
     except Locked as error:
         raise Conflict("state_conflict", "The upload is still being sent.", "Finish it first.", retry_after_seconds=1) from error
+    except (NotFound, FileNotFoundError):
+        return None
 
 
 def store_dataset(services: Services, origin: Origin, sent: Upload | None, repeat: Repeat | None) -> Answer:

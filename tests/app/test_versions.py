@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from headstart.blobs.local import file_sha256
+from headstart.blobs.growing import Growing
+from headstart.blobs.local import LocalBlobs, file_sha256
 from headstart.data.joining import ParentTable
 from headstart.data.limits import ReadLimits
 from headstart.data.reading import InvalidDataset, read_dataset
@@ -128,6 +132,39 @@ def test_anothers_upload_is_422_like_one_that_never_was(running: Running, writer
     }
     assert told[1:] == told[:1] * 3
     assert len(running.files()) == 1
+
+
+class Disturbed(LocalBlobs):
+    """Does something of its own just before or after one of its files is opened to grow, or linked."""
+
+    def __init__(self, root: Path, when: str, disturb: Callable[[], object]) -> None:
+        super().__init__(root)
+        self._when, self._disturb = when, disturb
+
+    def grow(self, key: str) -> Growing:
+        if self._when == "before it is opened":
+            self._disturb()
+        return super().grow(key)
+
+    def link(self, key: str, to: str) -> None:
+        if self._when == "before it is linked":
+            self._disturb()
+        super().link(key, to)
+        if self._when == "after it is linked":
+            self._disturb()
+
+
+@pytest.mark.parametrize("when", ["before it is opened", "before it is linked", "after it is linked"])
+def test_an_upload_that_is_deleted_while_a_dataset_is_made_of_it_is_422_and_no_file_stays(
+    running: Running, writer: httpx.Client, when: str
+):
+    upload = finished(writer)
+    delete = partial(writer.delete, f"/v1/uploads/{upload}", headers=TUS)
+    running.services.blobs = Disturbed(running.services.blobs.root, when, delete)
+    with running.client("writer") as client:
+        refused = problem(client.post("/v1/datasets", json={"name": "reviews", "upload": upload}))
+    assert (refused["status"], refused["code"], refused["errors"][0]["pointer"]) == (422, "upload_not_found", "/upload")
+    assert running.files() == []
 
 
 @pytest.mark.parametrize(
