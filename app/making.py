@@ -40,14 +40,14 @@ class Origin:
         dataset_id: its own.
         parent_id: the version that it is made from.
         upload_id: the finished upload that becomes its file.
-        pointer: to what names the upload in the body.
+        within: pointer to the part of the body that says where from; a form has no parts.
     """
 
     workspace_id: str
     dataset_id: str
     parent_id: str | None = None
     upload_id: str | None = None
-    pointer: str = "/upload"
+    within: str = ""
 
 
 async def make_from_file(
@@ -153,7 +153,7 @@ def _store(services: Services, work: Work, origin: Origin, sent: Upload | None) 
     session, workspace_id = work.session, origin.workspace_id
     held = None
     if origin.upload_id is not None:
-        held = uploads.hold_upload(session, workspace_id, origin.upload_id, pointer=origin.pointer, now=work.now)
+        held = uploads.hold_upload(session, workspace_id, origin.upload_id, pointer=f"{origin.within}/upload", now=work.now)
     if sent is None:
         raise Conflict("state_conflict", "The upload was still changing.", "Try again.", retry_after_seconds=1)
     parent = None if origin.parent_id is None else store.hold_parent(session, workspace_id, origin.parent_id)
@@ -163,7 +163,7 @@ def _store(services: Services, work: Work, origin: Origin, sent: Upload | None) 
         workspace_id=workspace_id,
         name=sent.name or (parent.name if parent is not None else ""),
         format=sent.format,
-        types=sent.types if parent is None else types_after(parent, sent),
+        types=sent.types if parent is None else types_after(parent, sent, key_pointer=f"{origin.within}/key"),
         mode=sent.mode,
         size_bytes=sent.size_bytes,
         sha256=sent.sha256,
@@ -178,14 +178,14 @@ def _store(services: Services, work: Work, origin: Origin, sent: Upload | None) 
     return answer(store.view(row), 202, f"/v1/datasets/{row.id}")
 
 
-def types_after(parent: Dataset, sent: Upload) -> dict[str, ColumnType]:
+def types_after(parent: Dataset, sent: Upload, *, key_pointer: str) -> dict[str, ColumnType]:
     """The column types that are stated for a version: those that were for its parent, and those of its files, but for what is stated anew.
 
     Raises:
         BadInput: the key, or a column that is stated, is none of the parent's.
     """
     types: dict[str, ColumnType] = {column.name: column.type for column in store.profile_of(parent).columns}
-    for name, pointer in [*((name, "/schema") for name in sent.types), *([(sent.key, "/replace/key")] if sent.key is not None else [])]:
+    for name, pointer in [*((name, "/schema") for name in sent.types), *([(sent.key, key_pointer)] if sent.key is not None else [])]:
         if name not in types:
             near = closest(name, types)
             hint = f"Columns are: {listing(list(types))}." + (f" Did you mean {quote(near[0])}?" if near else "")
@@ -195,6 +195,6 @@ def types_after(parent: Dataset, sent: Upload) -> dict[str, ColumnType]:
             message = f"The column {quote(name)} is {types[name]!r}, and files do not turn into texts, nor texts into files."
             raise invalid_field(f"/schema/{quote(name)[1:-1]}", message, "Leave it out of the schema.")
     if sent.key is not None and types[sent.key] in MEDIA_TYPES:
-        raise invalid_field("/replace/key", "A column of files tells no rows apart.", "Take a column of texts or numbers.")
+        raise invalid_field(key_pointer, "A column of files tells no rows apart.", "Take a column of texts or numbers.")
     kept = {name: kind for name, kind in types.items() if name in parent.types or kind in MEDIA_TYPES}
     return {**kept, **sent.types}

@@ -262,6 +262,13 @@ def test_a_version_that_cannot_be_is_422_and_leaves_nothing(running: Running, wr
     assert running.files() == before
 
 
+def test_a_key_that_is_no_column_is_pointed_at_where_it_was_sent(running: Running, writer: httpx.Client, parent: str):
+    form = {"data": {"how": "replace", "key": "nope"}, "files": {"file": ("more.csv", b"id\n1\n")}}
+    for sent, pointer in ((form, "/key"), ({"json": {"replace": {"key": "nope", "rows": [{"id": 1}]}}}, "/replace/key")):
+        told = problem(writer.post(f"/v1/datasets/{parent}/versions", **sent))
+        assert (told["status"], told["code"], told["errors"][0]["pointer"]) == (422, "column_not_found", pointer)
+
+
 def test_a_version_needs_a_parent_that_is_ready_and_keeps_it_until_it_is_read(running: Running, writer: httpx.Client, parent: str):
     made = version(writer, parent, append={"rows": [{"id": 4}]}).json()
     assert problem(version(writer, made["id"], append={"rows": [{"id": 5}]}))["code"] == "dataset_not_ready"
