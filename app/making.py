@@ -22,7 +22,7 @@ from app.receiving import opened
 from app.services import Services
 from app.uploads import MAGIC_BYTES, Upload, read_format, receive_upload
 from headstart.blobs.local import file_sha256
-from headstart.errors import Conflict, Locked, closest, invalid_field, listing, quote
+from headstart.errors import Conflict, Locked, NotFound, Unavailable, closest, invalid_field, listing, quote
 from headstart.specs.datasets import MEDIA_TYPES, ColumnType, Parent
 from headstart.specs.uploads import texts_of
 from headstart.store import datasets as store
@@ -40,14 +40,14 @@ class Origin:
         dataset_id: its own.
         parent_id: the version that it is made from.
         upload_id: the finished upload that becomes its file.
-        pointer: to what names the upload in the body.
+        within: pointer to the part of the body that says where from; a form has no parts.
     """
 
     workspace_id: str
     dataset_id: str
     parent_id: str | None = None
     upload_id: str | None = None
-    pointer: str = "/upload"
+    within: str = ""
 
 
 async def make_from_file(
@@ -61,14 +61,14 @@ async def make_from_file(
         try:
             write = partial(services.blobs.write, store.upload_key(origin.dataset_id))
             upload = await receive_upload(request.stream(), boundary, write, limit=services.settings.max_upload_bytes, fields=fields)
-            said = upload.said if origin.parent_id is None else (origin.parent_id.encode(), *upload.said)
-            repeat = idempotency.repeatable(origin.workspace_id, route, key, *said)
-            with anyio.CancelScope(shield=True):  # once the row is committed, a caller that hangs up must not take its file away
-                made = await run_in_threadpool(kept, services, origin, lambda: store_dataset(services, origin, upload, repeat))
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await run_in_threadpool(forget, services, origin)
             raise
+        said = upload.said if origin.parent_id is None else (origin.parent_id.encode(), *upload.said)
+        repeat = idempotency.repeatable(origin.workspace_id, route, key, *said)
+        with anyio.CancelScope(shield=True):  # a caller that hangs up now gets its dataset all the same
+            made = await run_in_threadpool(kept, services, origin, lambda: store_dataset(services, origin, upload, repeat))
     return made
 
 
@@ -77,11 +77,21 @@ def kept(services: Services, origin: Origin, make: Callable[[], Answer]) -> Answ
     try:
         made = make()
     except BaseException:
-        forget(services, origin)
+        if not _may_be_stored(services, origin):
+            forget(services, origin)
         raise
     if made.location != f"/v1/datasets/{origin.dataset_id}":
         forget(services, origin)
     return made
+
+
+def _may_be_stored(services: Services, origin: Origin) -> bool:
+    """Whether the row is there, for its COMMIT may have taken effect though nobody heard so, or nobody can tell: then housekeeping will."""
+    try:
+        with services.database.write() as session:
+            return store.was_stored(session, origin.workspace_id, origin.dataset_id)
+    except Unavailable:
+        return True
 
 
 def forget(services: Services, origin: Origin) -> None:
@@ -107,7 +117,7 @@ def take_upload(services: Services, origin: Origin, *, stated: str | None, point
         pointer: to that.
 
     Returns:
-        What it is; None when it is not there or was used: then storing the dataset says why, unless it is a repeat.
+        What it is; None when it is not there, was used or is deleted meanwhile: then storing the dataset says why, unless it is a repeat.
 
     Raises:
         Conflict: it is not finished.
@@ -117,18 +127,20 @@ def take_upload(services: Services, origin: Origin, *, stated: str | None, point
         row = uploads.find_upload(session, origin.workspace_id, origin.upload_id or "", now=services.clock())
     if row is None or row.dataset_id is not None:
         return None
-    path = services.blobs.path(uploads.file_key(row.id))
+    path = services.blobs.path(store.upload_key(origin.dataset_id))
     try:
         with opened(services.blobs, row.id) as file, worded_disk():
             if file.size != row.bytes:
                 raise Conflict("state_conflict", f"The upload has {file.size:,} of {row.bytes:,} bytes.", "Send the rest first.")
             file.sync()
+            services.blobs.link(uploads.file_key(row.id), store.upload_key(origin.dataset_id))  # from now on no DELETE takes it away
             with open(path, "rb") as content:
                 found = read_format(stated, texts_of(row.about).get("filename"), content.read(MAGIC_BYTES), pointer)
-            services.blobs.link(uploads.file_key(row.id), store.upload_key(origin.dataset_id))
             return Upload(None, found, {}, size_bytes=file.size, sha256=file_sha256(path))
     except Locked as error:
         raise Conflict("state_conflict", "The upload is still being sent.", "Finish it first.", retry_after_seconds=1) from error
+    except (NotFound, FileNotFoundError):
+        return None
 
 
 def store_dataset(services: Services, origin: Origin, sent: Upload | None, repeat: Repeat | None) -> Answer:
@@ -141,7 +153,7 @@ def _store(services: Services, work: Work, origin: Origin, sent: Upload | None) 
     session, workspace_id = work.session, origin.workspace_id
     held = None
     if origin.upload_id is not None:
-        held = uploads.hold_upload(session, workspace_id, origin.upload_id, pointer=origin.pointer, now=work.now)
+        held = uploads.hold_upload(session, workspace_id, origin.upload_id, pointer=f"{origin.within}/upload", now=work.now)
     if sent is None:
         raise Conflict("state_conflict", "The upload was still changing.", "Try again.", retry_after_seconds=1)
     parent = None if origin.parent_id is None else store.hold_parent(session, workspace_id, origin.parent_id)
@@ -151,7 +163,7 @@ def _store(services: Services, work: Work, origin: Origin, sent: Upload | None) 
         workspace_id=workspace_id,
         name=sent.name or (parent.name if parent is not None else ""),
         format=sent.format,
-        types=sent.types if parent is None else types_after(parent, sent),
+        types=sent.types if parent is None else types_after(parent, sent, key_pointer=f"{origin.within}/key"),
         mode=sent.mode,
         size_bytes=sent.size_bytes,
         sha256=sent.sha256,
@@ -166,14 +178,14 @@ def _store(services: Services, work: Work, origin: Origin, sent: Upload | None) 
     return answer(store.view(row), 202, f"/v1/datasets/{row.id}")
 
 
-def types_after(parent: Dataset, sent: Upload) -> dict[str, ColumnType]:
+def types_after(parent: Dataset, sent: Upload, *, key_pointer: str) -> dict[str, ColumnType]:
     """The column types that are stated for a version: those that were for its parent, and those of its files, but for what is stated anew.
 
     Raises:
         BadInput: the key, or a column that is stated, is none of the parent's.
     """
     types: dict[str, ColumnType] = {column.name: column.type for column in store.profile_of(parent).columns}
-    for name, pointer in [*((name, "/schema") for name in sent.types), *([(sent.key, "/replace/key")] if sent.key is not None else [])]:
+    for name, pointer in [*((name, "/schema") for name in sent.types), *([(sent.key, key_pointer)] if sent.key is not None else [])]:
         if name not in types:
             near = closest(name, types)
             hint = f"Columns are: {listing(list(types))}." + (f" Did you mean {quote(near[0])}?" if near else "")
@@ -183,6 +195,6 @@ def types_after(parent: Dataset, sent: Upload) -> dict[str, ColumnType]:
             message = f"The column {quote(name)} is {types[name]!r}, and files do not turn into texts, nor texts into files."
             raise invalid_field(f"/schema/{quote(name)[1:-1]}", message, "Leave it out of the schema.")
     if sent.key is not None and types[sent.key] in MEDIA_TYPES:
-        raise invalid_field("/replace/key", "A column of files tells no rows apart.", "Take a column of texts or numbers.")
+        raise invalid_field(key_pointer, "A column of files tells no rows apart.", "Take a column of texts or numbers.")
     kept = {name: kind for name, kind in types.items() if name in parent.types or kind in MEDIA_TYPES}
     return {**kept, **sent.types}

@@ -1,4 +1,4 @@
-"""Housekeeping: what killed processes left half-written, uploads that expired, and backbone files that nobody needs any more."""
+"""Housekeeping: what killed processes left half-written, uploads that expired, and files of datasets and backbones that nobody needs any more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 from headstart.blobs.atomic import TEMPORARY_PREFIX
 from headstart.blobs.growing import BusyError
 from headstart.blobs.local import LocalBlobs
-from headstart.store import backbones, uploads
+from headstart.store import backbones, datasets, uploads
 from headstart.store.database import Database
 
 log = structlog.get_logger()
@@ -30,6 +30,7 @@ def tidy(database: Database, blobs: LocalBlobs, cache: Path, *, now: float | Non
     now = time.time() if now is None else now
     expire_uploads(database, blobs, datetime.fromtimestamp(now, UTC))
     gone = [blobs.path(uploads.folder_key(upload_id)) for upload_id in _nobodys_uploads(database, blobs, now - UNNEEDED_SECONDS)]
+    gone += [blobs.path(datasets.folder_key(dataset_id)) for dataset_id in _nobodys_datasets(database, blobs, now - UNFINISHED_SECONDS)]
     gone += [path for root in (blobs.root, cache) for path in _unfinished(root, now - UNFINISHED_SECONDS)]
     with database.read() as session:
         for sha256 in blobs.children(backbones.FOLDER):
@@ -73,6 +74,14 @@ def _nobodys_uploads(database: Database, blobs: LocalBlobs, before: float) -> li
     with database.read() as session:
         known = uploads.known_uploads(session, old)
     return [name for name in old if name not in known]
+
+
+def _nobodys_datasets(database: Database, blobs: LocalBlobs, before: float) -> list[str]:
+    """Files of datasets whose row was never written, or that were deleted while somebody was killed who still wrote to them."""
+    old = [name for name in blobs.children(datasets.FOLDER) if blobs.path(datasets.folder_key(name)).stat().st_mtime < before]
+    with database.read() as session:
+        alive = datasets.all_alive(session) if old else set()
+    return [name for name in old if name not in alive]
 
 
 def _unfinished(root: Path, before: float) -> list[Path]:

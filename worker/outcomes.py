@@ -14,6 +14,7 @@ from headstart.specs.problems import Failure
 from headstart.store import jobs, leases, logs
 from headstart.store.database import Database
 from headstart.store.leases import Lease
+from headstart.store.tables import Dataset
 from worker.messages import Message
 from worker.work import End, Lost, Work
 
@@ -79,9 +80,7 @@ class Outcomes:
             ended = leases.lose(session, kind, work_id, epoch, failure=failure, beat=beat, now=now)
             row = leases.find(session, kind, work_id)
         if row is not None and (ended or row.owner is None or row.epoch != epoch):
-            # of a row that another attempt has, or waits for, only what this epoch wrote may go
-            end = ENDS.get(row.status, "again") if row.epoch == epoch else "again"
-            self._work[kind].clean(work_id, epoch, self._blobs, end)
+            self._work[kind].clean(work_id, epoch, self._blobs, _end_of(row, epoch))
         return ended
 
     def _close(self, lease: Lease, write: Callable[[Session, leases.Work], None], now: datetime) -> None:
@@ -96,3 +95,11 @@ class Outcomes:
         if row is None:
             log.warning("result_refused", kind=lease.kind, id=lease.id, epoch=lease.epoch)
         self.lose(lease.kind, lease.id, lease.epoch, CLOSED, now=now)
+
+
+def _end_of(row: leases.Work, epoch: int) -> End:
+    """How attempt `epoch` ended for the files it wrote."""
+    if isinstance(row, Dataset) and row.deleted_at is not None:
+        return "failed"  # its files went with the DELETE, and the attempt has written new ones since
+    # of a row that another attempt has, or waits for, only what this epoch wrote may go
+    return ENDS.get(row.status, "again") if row.epoch == epoch else "again"

@@ -18,11 +18,11 @@ from app.openapi import made, problems
 from app.receiving import check_offset, growing, receive
 from app.services import Services
 from headstart.blobs.growing import synced_size
-from headstart.errors import Conflict, HeadstartError, not_found
+from headstart.errors import Conflict, NotFound, TooLarge, Unavailable, not_found
 from headstart.specs.pages import Page
 from headstart.specs.uploads import CONTENT_TYPE, Upload
 from headstart.store import uploads as store
-from headstart.store.idempotency import Answer
+from headstart.store.idempotency import Answer, forget
 from headstart.store.idempotency import Request as Repeat
 from headstart.store.tables import Upload as Row
 
@@ -68,14 +68,11 @@ async def create_upload(request: Request, caller: CallerHere, services: Shared, 
         made_answer, row = await run_in_threadpool(_create, services, caller.workspace_id, length, about, repeat)
     response = respond(made_answer)
     if row is None:
-        return response
-    headers = tus.told(offset=0, expires_at=row.expires_at)
-    if tus.carries_bytes(request.headers):
-        try:
-            headers = await _append(request, services, row, 0)
-        except HeadstartError:  # the caller does not learn where it would be
-            await run_in_threadpool(_delete, services, caller.workspace_id, row.id)
-            raise
+        headers = await run_in_threadpool(_standing, services, caller.workspace_id, made_answer)
+    elif tus.carries_bytes(request.headers):
+        headers = await _append_first(request, services, row, repeat)
+    else:
+        headers = tus.told(offset=0, expires_at=row.expires_at)
     response.headers.update(headers)
     return response
 
@@ -105,11 +102,47 @@ def _create(services: Services, workspace_id: str, length: int, about: str, repe
         with working(services, repeat) as work:
             made_answer = work.once(partial(make, work))
     except BaseException:
-        services.blobs.delete(store.folder_key(upload_id))
+        if not _may_be_stored(services, workspace_id, upload_id):
+            services.blobs.delete(store.folder_key(upload_id))
         raise
     if not new:
         services.blobs.delete(store.folder_key(upload_id))
     return made_answer, new[0] if new else None
+
+
+async def _append_first(request: Request, services: Services, row: Row, repeat: Repeat | None) -> dict[str, str]:
+    """Take the bytes that come with the announcement. The upload is there by now, so a break is no failure: the caller goes on after it.
+
+    Raises:
+        TooLarge: they are more than it announces; then the upload is taken back.
+        NotFound: it was deleted meanwhile.
+    """
+    try:
+        return await _append(request, services, row, 0)
+    except TooLarge:
+        await run_in_threadpool(_delete, services, row.workspace_id, row.id, repeat)
+        raise
+    except (Conflict, Unavailable):
+        size = await run_in_threadpool(received_bytes, services, row)
+        return tus.told(offset=size, expires_at=row.expires_at)
+
+
+def _standing(services: Services, workspace_id: str, made_answer: Answer) -> dict[str, str]:
+    """How the upload stands by now that an earlier request has made; nothing when it is gone."""
+    try:
+        row = _find(services, workspace_id, (made_answer.location or "").rpartition("/")[2])
+        return tus.told(offset=received_bytes(services, row), expires_at=row.expires_at)
+    except NotFound:
+        return {}
+
+
+def _may_be_stored(services: Services, workspace_id: str, upload_id: str) -> bool:
+    """Whether the row is there, for its COMMIT may have taken effect though nobody heard so, or nobody can tell: then housekeeping will."""
+    try:
+        with services.database.write() as session:
+            return store.was_stored(session, workspace_id, upload_id)
+    except Unavailable:
+        return True
 
 
 @router.get("/v1/uploads", responses=problems())
@@ -124,17 +157,19 @@ def list_uploads(caller: CallerHere, session: Reading, page: PageHere, services:
 def get_upload(upload: str, caller: CallerHere, session: Reading, services: Shared, response: Response) -> Upload:
     """How much of it is here. A HEAD gives the same headers, as the protocol says."""
     row = store.get_upload(session, caller.workspace_id, upload, now=services.clock())
-    received = row.bytes if row.dataset_id is not None else received_bytes(services, row)
+    received = received_bytes(services, row)
     response.headers.update(tus.told(offset=received, length=row.bytes, about=row.about, expires_at=row.expires_at))
     return store.view(row, received)
 
 
 def received_bytes(services: Services, row: Row) -> int:
-    """What the file tells.
+    """What the file tells; all, once it has become a dataset's.
 
     Raises:
         NotFound: it is not there.
     """
+    if row.dataset_id is not None:
+        return row.bytes
     try:
         return min(row.bytes, synced_size(services.blobs.path(store.file_key(row.id))))
     except FileNotFoundError:
@@ -203,9 +238,11 @@ def delete_upload(upload: str, caller: CallerHere, services: Shared) -> None:
     _delete(services, caller.workspace_id, upload)
 
 
-def _delete(services: Services, workspace_id: str, upload: str) -> None:
+def _delete(services: Services, workspace_id: str, upload: str, repeat: Repeat | None = None) -> None:
+    """Forget an upload, and the answer about it that is kept for `repeat`."""
     with working(services) as work:
         store.delete_upload(work.session, workspace_id, upload, now=work.now)
+        forget(work.session, repeat)
         work.after_commit(partial(services.blobs.delete, store.folder_key(upload)))
 
 

@@ -55,7 +55,7 @@ def create_dataset_version(dataset: str, body: CreateVersion, caller: CallerHere
     The rows come in the body, as a finished upload, or as a multipart file. A worker reads them and joins the two.
     """
     how, given = next((how, given) for how in HOWS if (given := getattr(body, how)) is not None)
-    origin = _origin(services, caller.workspace_id, dataset, upload_id=given.upload, pointer=f"/{how}/upload")
+    origin = _origin(services, caller.workspace_id, dataset, upload_id=given.upload, within=f"/{how}")
 
     def make() -> Answer:
         sent = _taken(services, origin, given, pointer=f"/{how}/format")
@@ -82,7 +82,7 @@ async def create_dataset_version_from_file(
     return respond(await make_from_file(request, services, origin, f"POST {PATH}", idempotency_key, VERSION_FIELDS))
 
 
-def _origin(services: Services, workspace_id: str, dataset: str, *, upload_id: str | None = None, pointer: str = "") -> Origin:
+def _origin(services: Services, workspace_id: str, dataset: str, *, upload_id: str | None = None, within: str = "") -> Origin:
     """Before anything is stored, see that there is something to make a version of.
 
     Raises:
@@ -91,7 +91,7 @@ def _origin(services: Services, workspace_id: str, dataset: str, *, upload_id: s
     """
     with services.database.read() as session:
         parent = store.ready(store.get_dataset(session, workspace_id, dataset))
-    return Origin(workspace_id, store.new_dataset_id(), parent_id=parent.id, upload_id=upload_id, pointer=pointer)
+    return Origin(workspace_id, store.new_dataset_id(), parent_id=parent.id, upload_id=upload_id, within=within)
 
 
 @router.get("/v1/datasets/{dataset}/diff", response_model=DatasetDiff, responses=problems(404, 409))

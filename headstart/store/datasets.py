@@ -17,23 +17,25 @@ from headstart.store.pages import page
 from headstart.store.references import parse_reference
 from headstart.store.states import TERMINAL
 from headstart.store.tables import Dataset, Job, JobDataset
+from headstart.store.workspaces import hold_workspace
 
+FOLDER = "datasets"
 KIND = "dataset"
 UNREAD = ("pending", "validating")
 
 
 def upload_key(dataset_id: str) -> str:
     """Blob of the file as it was sent."""
-    return f"datasets/{dataset_id}/upload"
+    return f"{folder_key(dataset_id)}/upload"
 
 
 def table_key(dataset_id: str, epoch: int) -> str:
     """Blob of the columnar table that attempt `epoch` wrote."""
-    return f"datasets/{dataset_id}/e{epoch}/table.arrow"
+    return f"{folder_key(dataset_id)}/e{epoch}/table.arrow"
 
 
 def folder_key(dataset_id: str) -> str:
-    return f"datasets/{dataset_id}"
+    return f"{FOLDER}/{dataset_id}"
 
 
 def create_dataset(
@@ -83,6 +85,17 @@ def create_dataset(
         except IntegrityError:
             continue
     raise Conflict("state_conflict", "Too many uploads under this name at once.", "Try again.", retry_after_seconds=1)
+
+
+def was_stored(session: Session, workspace_id: str, dataset_id: str) -> bool:
+    """Whether a transaction whose end was not heard of has made this row; one that is still being committed is waited for."""
+    hold_workspace(session, workspace_id)
+    return session.scalar(select(Dataset.id).where(Dataset.id == dataset_id)) is not None
+
+
+def all_alive(session: Session) -> set[str]:
+    """Ids of the datasets, in all workspaces, that were not deleted."""
+    return set(session.scalars(select(Dataset.id).where(Dataset.deleted_at.is_(None))))
 
 
 def _alive(workspace_id: str) -> Select[Dataset]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -68,13 +68,22 @@ def answer_once(session: Session, request: Request | None, make: Callable[[], An
     return answer
 
 
+def forget(session: Session, request: Request | None) -> None:
+    """The same POST again is a new one: what the first has made is taken back in this transaction."""
+    if request is not None:
+        session.execute(delete(IdempotencyKey).where(*_same(request)))
+
+
 def _again(session: Session, request: Request) -> Answer:
-    where = (
+    row = session.scalars(select(IdempotencyKey).where(*_same(request))).one()
+    if row.request_sha256 != request.sha256:
+        raise BadInput("idempotency_mismatch", "This Idempotency-Key came before with another body.", "Use a new key for a new request.")
+    return Answer(row.status, row.body, row.location)
+
+
+def _same(request: Request) -> tuple[ColumnElement[bool], ...]:
+    return (
         IdempotencyKey.workspace_id == request.workspace_id,
         IdempotencyKey.route == request.route,
         IdempotencyKey.key == request.key,
     )
-    row = session.scalars(select(IdempotencyKey).where(*where)).one()
-    if row.request_sha256 != request.sha256:
-        raise BadInput("idempotency_mismatch", "This Idempotency-Key came before with another body.", "Use a new key for a new request.")
-    return Answer(row.status, row.body, row.location)

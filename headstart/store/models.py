@@ -165,7 +165,9 @@ def put_alias(session: Session, model: Model, alias: str, version: int) -> None:
 
     Raises:
         BadInput: the model has no such version.
+        NotFound: the model was deleted meanwhile.
     """
+    _hold(session, model)
     if session.get(ModelVersion, (model.id, version)) is None:
         message = f"no version {version}"
         raise BadInput(
@@ -180,11 +182,19 @@ def put_alias(session: Session, model: Model, alias: str, version: int) -> None:
 
 
 def delete_alias(session: Session, model: Model, alias: str) -> None:
+    _hold(session, model)
     row = session.get(ModelAlias, (model.id, alias))
     if row is None:
         raise not_found("alias")
     session.delete(row)
     session.flush()
+
+
+def _hold(session: Session, model: Model) -> None:
+    """One at a time changes the aliases of a model, or deletes it."""
+    session.refresh(model, with_for_update=True)
+    if model.deleted_at is not None:
+        raise not_found("model")
 
 
 def delete_model(session: Session, workspace_id: str, reference: str, *, now: datetime) -> list[str]:

@@ -11,7 +11,8 @@ from headstart.errors import BadInput, Conflict, Fault, Overloaded, not_found
 from headstart.specs import uploads as specs
 from headstart.specs.ids import new_id
 from headstart.store.pages import page
-from headstart.store.tables import Upload, Workspace
+from headstart.store.tables import Upload
+from headstart.store.workspaces import hold_workspace
 
 FOLDER = "uploads"
 
@@ -51,7 +52,7 @@ def create_upload(
     Raises:
         Overloaded: `too_many_uploads`.
     """
-    session.scalars(select(Workspace.id).where(Workspace.id == workspace_id).with_for_update()).one()  # one at a time counts
+    hold_workspace(session, workspace_id)  # one at a time counts
     is_open = _open(workspace_id, now).with_only_columns(func.count(), func.coalesce(func.sum(Upload.bytes), 0))
     count, declared = session.execute(is_open).one()
     if count >= max_open or declared + size_bytes > max_open_bytes:
@@ -82,6 +83,12 @@ def _open(workspace_id: str, now: datetime) -> Select[Upload]:
 
 def find_upload(session: Session, workspace_id: str, upload_id: str, *, now: datetime) -> Upload | None:
     return session.scalars(_kept(workspace_id, now).where(Upload.id == upload_id)).first()
+
+
+def was_stored(session: Session, workspace_id: str, upload_id: str) -> bool:
+    """Whether a transaction whose end was not heard of has made this row; one that is still being committed is waited for."""
+    hold_workspace(session, workspace_id)
+    return session.scalar(select(Upload.id).where(Upload.id == upload_id)) is not None
 
 
 def get_upload(session: Session, workspace_id: str, upload_id: str, *, now: datetime) -> Upload:

@@ -40,6 +40,11 @@ def first_workspace(session: Session) -> Workspace | None:
     return session.scalars(select(Workspace).order_by(Workspace.id).limit(1)).first()
 
 
+def hold_workspace(session: Session, workspace_id: str) -> None:
+    """Wait for those who are adding rows of this workspace, and keep others from it until the transaction ends."""
+    session.scalars(select(Workspace.id).where(Workspace.id == workspace_id).with_for_update()).one()
+
+
 def list_workspaces(session: Session, *, only: str | None, limit: int, after: str | None) -> tuple[list[Workspace], str | None]:
     """All workspaces, or `only` one."""
     query = select(Workspace)

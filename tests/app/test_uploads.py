@@ -348,6 +348,50 @@ def test_an_announcement_again_under_the_same_key_is_the_same_upload(running: Ru
     assert len(running.files()) == 1
 
 
+def test_an_announcement_again_tells_how_the_upload_stands_by_now(running: Running, writer: httpx.Client):
+    headers = {**BYTES, "Upload-Length": str(len(CONTENT)), "Idempotency-Key": "k"}
+    first, again = (writer.post("/v1/uploads", content=CONTENT[:2_000_000], headers=headers) for _ in range(2))
+    assert (again.status_code, again.json(), again.headers["location"]) == (201, first.json(), first.headers["location"])
+    assert (first.headers["upload-offset"], again.headers["upload-offset"]) == ("2000000", "2000000")
+    assert again.headers["upload-expires"] == first.headers["upload-expires"]
+    assert send(writer, again.headers["location"], CONTENT[2_000_000:], 2_000_000).status_code == 204
+    assert writer.post("/v1/uploads", headers={**headers, "Content-Type": "text/csv"}).headers["upload-offset"] == str(len(CONTENT))
+    assert writer.delete(first.headers["location"], headers=TUS).status_code == 204
+    gone = writer.post("/v1/uploads", content=CONTENT[:2_000_000], headers=headers)
+    assert (gone.status_code, "upload-offset" in gone.headers) == (201, False)
+
+
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "k"}])
+def test_first_bytes_that_a_full_disk_breaks_off_are_a_201_that_tells_how_many_are_here(
+    running: Running, writer: httpx.Client, key: dict[str, str]
+):
+    headers = {**BYTES, "Upload-Length": str(len(CONTENT)), **key}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, before[1]))
+    try:
+        made = writer.post("/v1/uploads", content=CONTENT, headers=headers)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    offset = int(made.headers["upload-offset"])
+    assert (made.status_code, 0 < offset <= 1_500_000, "upload-expires" in made.headers) == (201, True, True)
+    if key:
+        assert writer.post("/v1/uploads", content=CONTENT, headers=headers).headers["upload-offset"] == str(offset)
+    assert send(writer, made.headers["location"], CONTENT[offset:], offset).status_code == 204
+    assert file_of(running, made.headers["location"]).read_bytes() == CONTENT
+
+
+def test_first_bytes_that_are_too_many_are_refused_again_under_the_same_key_and_the_right_ones_are_taken(
+    running: Running, writer: httpx.Client
+):
+    headers = {**BYTES, "Upload-Length": "5", "Idempotency-Key": "k"}
+    for _ in range(2):
+        assert problem(writer.post("/v1/uploads", content=b"123456", headers=headers))["code"] == "too_large"
+        assert running.files() == []
+    made = writer.post("/v1/uploads", content=b"12345", headers=headers)
+    assert (made.status_code, made.headers["upload-offset"]) == (201, "5")
+    assert file_of(running, made.headers["location"]).read_bytes() == b"12345"
+
+
 def test_a_service_that_stops_keeps_what_came(running: Running, writer: httpx.Client):
     where = announced(writer)
     with sending(running, where, len(CONTENT)) as slow:

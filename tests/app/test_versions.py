@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from headstart.blobs.local import file_sha256
+from headstart.blobs.growing import Growing
+from headstart.blobs.local import LocalBlobs, file_sha256
 from headstart.data.joining import ParentTable
 from headstart.data.limits import ReadLimits
 from headstart.data.reading import InvalidDataset, read_dataset
@@ -130,6 +134,39 @@ def test_anothers_upload_is_422_like_one_that_never_was(running: Running, writer
     assert len(running.files()) == 1
 
 
+class Disturbed(LocalBlobs):
+    """Does something of its own just before or after one of its files is opened to grow, or linked."""
+
+    def __init__(self, root: Path, when: str, disturb: Callable[[], object]) -> None:
+        super().__init__(root)
+        self._when, self._disturb = when, disturb
+
+    def grow(self, key: str) -> Growing:
+        if self._when == "before it is opened":
+            self._disturb()
+        return super().grow(key)
+
+    def link(self, key: str, to: str) -> None:
+        if self._when == "before it is linked":
+            self._disturb()
+        super().link(key, to)
+        if self._when == "after it is linked":
+            self._disturb()
+
+
+@pytest.mark.parametrize("when", ["before it is opened", "before it is linked", "after it is linked"])
+def test_an_upload_that_is_deleted_while_a_dataset_is_made_of_it_is_422_and_no_file_stays(
+    running: Running, writer: httpx.Client, when: str
+):
+    upload = finished(writer)
+    delete = partial(writer.delete, f"/v1/uploads/{upload}", headers=TUS)
+    running.services.blobs = Disturbed(running.services.blobs.root, when, delete)
+    with running.client("writer") as client:
+        refused = problem(client.post("/v1/datasets", json={"name": "reviews", "upload": upload}))
+    assert (refused["status"], refused["code"], refused["errors"][0]["pointer"]) == (422, "upload_not_found", "/upload")
+    assert running.files() == []
+
+
 @pytest.mark.parametrize(
     ("body", "code", "pointer"),
     [
@@ -223,6 +260,13 @@ def test_a_version_that_cannot_be_is_422_and_leaves_nothing(running: Running, wr
         told = problem(version(writer, parent, **body))
         assert (told["status"], told["code"], told["errors"][0]["pointer"]) == (422, code, pointer), case
     assert running.files() == before
+
+
+def test_a_key_that_is_no_column_is_pointed_at_where_it_was_sent(running: Running, writer: httpx.Client, parent: str):
+    form = {"data": {"how": "replace", "key": "nope"}, "files": {"file": ("more.csv", b"id\n1\n")}}
+    for sent, pointer in ((form, "/key"), ({"json": {"replace": {"key": "nope", "rows": [{"id": 1}]}}}, "/replace/key")):
+        told = problem(writer.post(f"/v1/datasets/{parent}/versions", **sent))
+        assert (told["status"], told["code"], told["errors"][0]["pointer"]) == (422, "column_not_found", pointer)
 
 
 def test_a_version_needs_a_parent_that_is_ready_and_keeps_it_until_it_is_read(running: Running, writer: httpx.Client, parent: str):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -99,3 +101,23 @@ def test_no_dataset_of_a_job_goes_before_the_job_has_ended(database, workspace, 
         jobs.cancel_job(session, workspace, job.id, now=NOW)
         for row in found.values():
             datasets.delete_dataset(session, workspace, row.id, now=NOW)
+
+
+def test_whether_a_row_was_stored_waits_for_whoever_is_still_storing_it(database):
+    with database.write() as session:
+        workspace = add_workspace(session)
+    made, told = threading.Event(), list[str]()
+
+    def store() -> None:
+        with database.write() as session:
+            told.append(add_dataset(session, workspace).id)
+            made.set()
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=store)
+    thread.start()
+    assert made.wait(10)
+    with database.write() as session:
+        assert datasets.was_stored(session, workspace, told[0])
+        assert not datasets.was_stored(session, workspace, datasets.new_dataset_id())
+    thread.join()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from headstart.errors import BadInput, Conflict
+from headstart.errors import BadInput, Conflict, NotFound
 from headstart.store import backbones, jobs, models, parents
 from headstart.store.origins import resolve_origin
 from headstart.store.tables import Artifact, Model, ModelVersion
@@ -133,3 +133,54 @@ def test_job_on_a_model_and_its_deletion_at_once_end_with_one_of_them(database):
         if isinstance(started, str):
             with database.write() as session:
                 jobs.cancel_job(session, workspace, started, now=NOW)
+
+
+def test_first_uses_of_an_alias_at_once_all_succeed(database):
+    for number in range(10):
+        with database.write() as session:
+            workspace = add_workspace(session)
+            add_model(session, workspace, name="contested", dataset=add_dataset(session, workspace, name=f"data-{number}"))
+
+        def put(session, workspace=workspace) -> None:
+            models.put_alias(session, models.get_model(session, workspace, "contested"), "prod", 1)
+
+        assert at_once(database, put, put) == [None, None]
+        with database.read() as session:
+            model = models.get_model(session, workspace, "contested")
+            assert models.aliases_of(session, [model])[model.id] == {"prod": 1}
+
+
+def test_alias_that_is_put_and_deleted_at_once_ends_one_way_or_the_other(database):
+    for number in range(10):
+        with database.write() as session:
+            workspace = add_workspace(session)
+            add_model(session, workspace, name="contested", dataset=add_dataset(session, workspace, name=f"data-{number}"))
+            model = models.get_model(session, workspace, "contested")
+            models.put_alias(session, model, "prod", 1)
+
+        def put(session, workspace=workspace) -> None:
+            models.put_alias(session, models.get_model(session, workspace, "contested"), "prod", 1)
+
+        def delete(session, workspace=workspace) -> None:
+            models.delete_alias(session, models.get_model(session, workspace, "contested"), "prod")
+
+        put_ended, *deleted = at_once(database, put, delete, delete)
+        assert put_ended is None
+        assert all(each is None or isinstance(each, NotFound) for each in deleted), deleted
+
+
+def test_alias_of_a_model_that_is_deleted_at_once_is_not_found_or_keeps_the_model(database):
+    for number in range(10):
+        with database.write() as session:
+            workspace = add_workspace(session)
+            add_model(session, workspace, name="contested", dataset=add_dataset(session, workspace, name=f"data-{number}"))
+
+        def put(session, workspace=workspace) -> None:
+            models.put_alias(session, models.get_model(session, workspace, "contested"), "prod", 1)
+
+        def delete(session, workspace=workspace) -> list[str]:
+            return models.delete_model(session, workspace, "contested", now=NOW)
+
+        ended, deleted = at_once(database, put, delete)
+        assert isinstance(ended, NotFound) == isinstance(deleted, list), (ended, deleted)
+        assert isinstance(deleted, list | Conflict)

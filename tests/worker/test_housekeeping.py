@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from headstart.blobs.local import LocalBlobs
-from headstart.store import backbones
+from headstart.store import backbones, datasets
 from headstart.store.database import Database
 from tests.store import world
 from worker.housekeeping import UNFINISHED_SECONDS, UNNEEDED_SECONDS, tidy
@@ -46,6 +46,20 @@ def test_files_of_a_deleted_backbone_stay_while_a_model_is_served_from_them(data
         backbones.delete_backbone(session, workspace, row.id, now=world.NOW)
     assert tidy(database, blobs, tmp_path / "cache", now=time.time() + UNNEEDED_SECONDS + 1) == []
     assert folder.exists()
+
+
+def test_files_of_datasets_that_are_no_rows_or_were_deleted_go_after_a_day(database: Database, blobs: LocalBlobs, tmp_path: Path):
+    with database.write() as session:
+        workspace = world.add_workspace(session)
+        alive, deleted = (world.add_dataset(session, workspace).id for _ in range(2))
+        datasets.delete_dataset(session, workspace, deleted, now=world.NOW)
+    nobodys = datasets.new_dataset_id()
+    for dataset_id in (alive, deleted, nobodys):
+        with blobs.write(datasets.upload_key(dataset_id)) as file:
+            file.write(b"rows")
+    assert tidy(database, blobs, tmp_path / "cache") == []
+    tidy(database, blobs, tmp_path / "cache", now=time.time() + UNFINISHED_SECONDS + 1)
+    assert list(blobs.children(datasets.FOLDER)) == [alive]
 
 
 def test_unfinished_files_of_killed_processes_go_and_young_ones_stay(database: Database, blobs: LocalBlobs, tmp_path: Path):

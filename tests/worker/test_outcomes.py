@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import event, func, select
 
 from headstart.blobs.local import LocalBlobs
@@ -163,6 +164,28 @@ def test_invalid_dataset_keeps_its_problems_and_none_of_its_files(database, blob
         invalid = session.get_one(Dataset, row.id)
         assert (invalid.status, invalid.problem_count) == ("invalid", 1)
         assert [found.row for found in datasets.problems_of(invalid)] == [1]
+    assert not blobs.exists(datasets.folder_key(row.id))
+
+
+@pytest.mark.parametrize("how", ["succeeds", "fails", "is lost", "is lost after another has it"])
+def test_dataset_that_was_deleted_while_it_was_read_leaves_no_file(database, blobs, outcomes, how: str):
+    with database.write() as session:
+        row = world.add_dataset(session, world.add_workspace(session), ready=False)
+        lease = world.claim(session, datasets.KIND)
+    if how == "is lost after another has it":
+        outcomes.lose(lease.kind, lease.id, lease.epoch, world.FAILURE, now=world.NOW)
+        with database.write() as session:
+            world.claim(session, datasets.KIND)
+    with database.write() as session:
+        datasets.delete_dataset(session, lease.workspace_id, row.id, now=world.NOW)
+    with blobs.write(datasets.table_key(row.id, lease.epoch)) as file:  # after the files of the dataset went
+        file.write(b"rows")
+    if how == "succeeds":
+        outcomes.succeed(lease, {"profile": world.PROFILE.model_dump(mode="json")}, now=world.NOW)
+    elif how == "fails":
+        outcomes.fail(lease, BAD, {}, now=world.NOW)
+    else:
+        outcomes.lose(lease.kind, lease.id, lease.epoch, world.FAILURE, now=world.NOW)
     assert not blobs.exists(datasets.folder_key(row.id))
 
 
