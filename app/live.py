@@ -138,4 +138,4 @@ async def _stream(asked: Asked, job: str, source: Source[Row], after: int) -> As
 
 def _still_opens(asked: Asked) -> bool:
     with asked.services.database.read() as session:
-        return keys.is_live(keys.get_key(session, asked.caller, asked.caller.key_id), now=asked.services.clock())
+        return keys.is_live(keys.get_key(session, asked.caller.workspace_id, asked.caller.key_id), now=asked.services.clock())

@@ -61,12 +61,12 @@ async def make_from_file(
         try:
             write = partial(services.blobs.write, store.upload_key(origin.dataset_id))
             upload = await receive_upload(request.stream(), boundary, write, limit=services.settings.max_upload_bytes, fields=fields)
+            said = upload.said if origin.parent_id is None else (origin.parent_id.encode(), *upload.said)
+            repeat = idempotency.repeatable(origin.workspace_id, route, key, *said)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await run_in_threadpool(forget, services, origin)
             raise
-        said = upload.said if origin.parent_id is None else (origin.parent_id.encode(), *upload.said)
-        repeat = idempotency.repeatable(origin.workspace_id, route, key, *said)
         with anyio.CancelScope(shield=True):  # a caller that hangs up now gets its dataset all the same
             made = await run_in_threadpool(kept, services, origin, lambda: store_dataset(services, origin, upload, repeat))
     return made

@@ -111,10 +111,10 @@ def list_keys(caller: CallerHere, session: Reading, page: PageHere) -> Page[Key]
 
 @router.get("/v1/keys/{key}", responses=problems(404))
 def get_key(key: str, caller: CallerHere, session: Reading) -> Key:
-    return view(store.get_key(session, caller, key))
+    return view(store.get_key(session, caller.workspace_id, key))
 
 
 @router.delete("/v1/keys/{key}", status_code=204, responses=problems(404))
 def revoke_key(key: str, caller: CallerHere, work: Writing) -> None:
     """Every process refuses it within 5 seconds."""
-    store.revoke_key(work.session, caller, key, now=work.now)
+    store.revoke_key(work.session, caller.workspace_id, key, now=work.now)

@@ -79,10 +79,9 @@ def note_use(session: Session, key_id: str, *, now: datetime) -> None:
     session.execute(update(Key).where(Key.id == key_id).values(last_used_at=now))
 
 
-def get_key(session: Session, caller: Caller, key_id: str) -> Key:
-    """A key of the caller's workspace; of any, for an operator, who makes them there."""
-    key = session.get(Key, key_id)
-    if key is None or not (caller.operator or key.workspace_id == caller.workspace_id):
+def get_key(session: Session, workspace_id: str, key_id: str) -> Key:
+    key = session.scalars(select(Key).where(Key.id == key_id, Key.workspace_id == workspace_id)).first()
+    if key is None:
         raise not_found("key")
     return key
 
@@ -91,9 +90,9 @@ def list_keys(session: Session, workspace_id: str, *, limit: int, after: str | N
     return page(session, select(Key).where(Key.workspace_id == workspace_id), Key.id, limit=limit, after=after)
 
 
-def revoke_key(session: Session, caller: Caller, key_id: str, *, now: datetime) -> None:
+def revoke_key(session: Session, workspace_id: str, key_id: str, *, now: datetime) -> None:
     """Revoking twice is fine; the first moment stays."""
-    key = get_key(session, caller, key_id)
+    key = get_key(session, workspace_id, key_id)
     if key.revoked_at is None:
         key.revoked_at = now
         session.flush()
