@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,15 +36,16 @@ class Trials:
     context: Context
     precision: Precision
 
-    def folds(self, rows: Rows, split_of: Callable[[int], Split], reports: Mapping[str, TaskReport]) -> dict[str, TaskReport]:
+    def folds(self, rows: Rows, others: Sequence[Split], reports: Mapping[str, TaskReport]) -> dict[str, TaskReport]:
         """The reports with the metrics of all folds; what they say of model and baselines is then said of the means.
 
         Args:
-            split_of: the split in which a fold tests.
+            others: the splits of the folds after the first.
             reports: of the first fold.
         """
-        count = self.context.spec.evaluation.folds or 1
-        found = [reports, *(self._reports(self._beside(f"Fold {fold + 1} of {count}"), rows, split_of(fold)) for fold in range(1, count))]
+        found, count = [reports], 1 + len(others)
+        for number, split in enumerate(others, 2):
+            found.append(self._reports(self._beside(f"Fold {number} of {count}"), rows, split))
         return {name: over_folds([each[name] for each in found]) for name in reports}
 
     def alone(self, rows: Rows, split: Split, reports: Mapping[str, TaskReport]) -> dict[str, TaskReport]:

@@ -229,6 +229,24 @@ def test_gains_of_cross_validation_are_what_its_metrics_are_above_those_of_the_b
     assert "In the mean of 4 folds" in (folder / CARD).read_text()
 
 
+def test_a_fold_that_cannot_be_trained_refuses_the_job_before_any_is(world, tiny):
+    """All rows of one class are of one group, which is not the largest and so does not test in the first fold."""
+    negative, positive = ([text for text, label in reviews(120) if label == wanted] for wanted in ("neg", "pos"))
+    table = [(text, "neg", f"neg {max(number - 40, 0) % 5}") for number, text in enumerate(negative)]
+    table += [(text, "pos", "pos") for text in positive[:20]]
+    listener = Listener()
+    with pytest.raises(EngineFault, match="Fewer than two classes are left to train on"):
+        world.run(
+            tiny,
+            table,
+            header=("text", "label", "by"),
+            evaluation={"folds": 3, "group_column": "by"},
+            method=METHODS["solved"],
+            reporter=listener,
+        )
+    assert listener.stages == []
+
+
 def fold(accuracy: float, pearson: float, mae: float, tfidf: float) -> TaskReport:
     gain = {"value": accuracy - tfidf, "low": -1.0, "high": 1.0}
     return TaskReport.model_validate(
