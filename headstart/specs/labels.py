@@ -66,14 +66,15 @@ def tag_labels(cell: str) -> list[str] | None:
 
 
 _OUTSIDE = "O"
-_CHUNK = re.compile(r"([BIELSU])-(.+)", re.DOTALL)
-_CLOSING = frozenset("ELSU")
+_CHUNK = re.compile(r"([BIMELSU])-(.+)", re.DOTALL)
+_CLOSING = frozenset("MELSU")
 
 
 def scheme_faults(tags: Sequence[str]) -> list[str]:
     """Where the tags of one row break their scheme, in words; none when they follow no scheme of chunks at all, as parts of speech do.
 
-    The scheme is IOB2, or IOBES when a tag begins with `E-` or `S-` (with `L-` or `U-`: BILOU, the same under other letters).
+    The scheme is IOB2, or IOBES when a tag begins with `E-` or `S-` (with `L-` or `U-`: BILOU, with `M-`: BMES,
+    the same under other letters).
 
     Source: Ramshaw and Marcus, "Text chunking using transformation-based learning" (1995); Ratinov and Roth, "Design challenges
     and misconceptions in named entity recognition" (2009).
@@ -85,14 +86,14 @@ def scheme_faults(tags: Sequence[str]) -> list[str]:
     faults, open_label = [], None
     for number, (tag, chunk) in enumerate(zip(tags, chunks, strict=True), 1):
         prefix, label = (chunk[1], chunk[2]) if chunk else ("", None)
-        goes_on = prefix in {"I", "E", "L"}
+        goes_on = prefix in {"I", "M", "E", "L"}
         if chunk is None and tag != _OUTSIDE:
             faults.append(f"tag {number} is neither O nor a label behind B-, I- and the like")
         elif goes_on and label != open_label:
             faults.append(f"tag {number} goes on with a chunk that has not begun")
         if closing and open_label is not None and not (goes_on and label == open_label):
             faults.append(f"tag {number - 1} is the last of a chunk that is not ended")
-        open_label = label if prefix in {"B", "I"} else None
+        open_label = label if prefix in {"B", "I", "M"} else None
     if closing and open_label is not None:
         faults.append(f"tag {len(tags)} is the last of a chunk that is not ended")
     return faults
