@@ -34,6 +34,9 @@ def json_texts(cell: str) -> list[str] | None:
     return [each if isinstance(each, str) else json.dumps(each) for each in told]
 
 
+_MOST = 2**53
+"""Integers of JSON beyond it are not the same to all who read them (RFC 8259 §6), and are no place in a text."""
+
 Span = tuple[int, int, str]
 """Where a label begins and ends, as code points of the text, the end exclusive; and the label."""
 
@@ -49,11 +52,15 @@ def json_spans(cell: str) -> list[Span] | None:
     spans = []
     for each in told:
         match each:
-            case {"start": int(start), "end": int(end), "label": str(label)} if not isinstance(start, bool) and not isinstance(end, bool):
+            case {"start": int(start), "end": int(end), "label": str(label)} if _is_place(start) and _is_place(end):
                 spans.append((start, end, normal_label(label)))
             case _:
                 return None
     return spans if all(label and _is_storable(label) for _, _, label in spans) else None
+
+
+def _is_place(told: int) -> bool:
+    return not isinstance(told, bool) and abs(told) <= _MOST
 
 
 def tag_labels(cell: str) -> list[str] | None:

@@ -45,6 +45,8 @@ def test_spans_are_objects_with_start_end_and_label_whatever_else_they_hold():
         "[" * 100_000,
         "[NaN",
         '[{"start": 1' + "0" * 5_000 + ', "end": 2, "label": "PER"}]',
+        '[{"start": 0, "end": 9007199254740993, "label": "PER"}]',
+        '[{"start": -1' + "0" * 4_000 + ', "end": 2, "label": "PER"}]',
     ],
 )
 def test_other_cells_are_no_spans(cell):
