@@ -262,7 +262,8 @@ def _measured(task: TaskReport) -> RenderableType:
     for metric, value in task.metrics.items():
         low, high = task.intervals.get(metric, (None, None))
         rows.append((metric, value, low, high, *(metrics.get(metric) for metrics in task.baselines.values())))
-    return table((f"{task.rows:,} {task.split} rows", "model", "from", "to", *task.baselines), rows)
+    of = f"mean of {len(task.folds)} folds" if task.folds else f"{task.rows:,} {task.split} rows"
+    return table((of, "model", "from", "to", *task.baselines), rows)
 
 
 def models(page: Page[Model]) -> RenderableType:

@@ -11,6 +11,8 @@ from headstart.specs.datasets import SPLITS, Duplicates
 
 SPLIT_CODES = {split: code for code, split in enumerate(SPLITS, 1)}
 """0 is a row of no split."""
+_CODE_BITS, _CODES = np.uint64(2), np.uint64(3)
+"""The lowest bits of a key are a row's split, those above are of its content's hash."""
 _PAIRS = (("validation", "train"), ("test", "train"), ("test", "validation"))
 
 
@@ -20,47 +22,61 @@ def hashes_of(digests: Iterable[bytes]) -> NDArray[np.uint64]:
 
 
 class Repeats:
-    """Counts rows whose content came before: exactly up to `bound` rows, then from a sample of contents.
+    """Counts rows whose content came before: exactly up to `bound` rows, then as long as contents are fewer, then from a sample of contents.
 
     Source: Flajolet, "On adaptive sampling" (1990), as for the number of different values: contents whose hashes end in `bits` zeros
-    are kept with all their rows, half as many whenever they are too many.
+    are kept with the counts of their rows, half as many whenever they are too many. Rows themselves are not what is bounded: one content
+    that most rows have would leave none.
     """
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
         self._bits = 0
-        self._count = 0
-        self._hashes: list[NDArray[np.uint64]] = []
-        self._splits: list[NDArray[np.uint8]] = []
+        self._held = 0
+        self._keys: list[NDArray[np.uint64]] = []
+        self._counts: list[NDArray[np.uint32]] = []
 
     def add(self, hashes: NDArray[np.uint64], splits: NDArray[np.uint8]) -> None:
         """Take in rows by their contents' hashes, [N], and the codes of their splits, [N]."""
-        self._keep(hashes, splits)
-        while self._count > self._bound:
+        self._keep(hashes << _CODE_BITS | splits, np.ones(len(hashes), np.uint32))
+        if self._held <= self._bound:
+            return
+        keys, counts = self._gathered()
+        most = max(self._bound * 3 // 4, 1)  # with room for new rows, else each batch would sort them all anew
+        while True:
+            self._keys, self._counts, self._held = [], [], 0
+            self._keep(keys, counts)
+            if self._held <= most:
+                return
             self._bits += 1
-            every, codes = self._all()
-            self._hashes, self._splits, self._count = [], [], 0
-            self._keep(every, codes)
 
     def result(self, *, divided: bool) -> Duplicates | None:
         """What was found; `divided`: the codes mean something. None of no rows."""
-        if not self._count and not self._bits:
+        if not self._held and not self._bits:
             return None
-        hashes, codes = self._all()
+        keys, counts = self._gathered()
+        contents, codes = keys >> _CODE_BITS, keys & _CODES
         across = None
         if divided:
-            of = {split: hashes[codes == code] for split, code in SPLIT_CODES.items()}
-            across = {f"{later}-{earlier}": int(np.isin(of[later], of[earlier]).sum()) << self._bits for later, earlier in _PAIRS}
-        repeated = len(hashes) - len(np.unique(hashes))
+            of = {split: codes == code for split, code in SPLIT_CODES.items()}
+            across = {
+                f"{later}-{earlier}": int(counts[of[later]][np.isin(contents[of[later]], contents[of[earlier]])].sum()) << self._bits
+                for later, earlier in _PAIRS
+            }
+        repeated = int(counts.sum()) - len(np.unique(contents))
         return Duplicates(rows=repeated << self._bits, across_splits=across, exact=not self._bits)
 
-    def _keep(self, hashes: NDArray[np.uint64], splits: NDArray[np.uint8]) -> None:
+    def _keep(self, keys: NDArray[np.uint64], counts: NDArray[np.uint32]) -> None:
         if self._bits:
-            kept = hashes & np.uint64((1 << self._bits) - 1) == 0
-            hashes, splits = hashes[kept], splits[kept]
-        self._hashes.append(hashes)
-        self._splits.append(splits)
-        self._count += len(hashes)
+            kept = (keys >> _CODE_BITS) & np.uint64((1 << self._bits) - 1) == 0
+            keys, counts = keys[kept], counts[kept]
+        self._keys.append(keys)
+        self._counts.append(counts)
+        self._held += len(keys)
 
-    def _all(self) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-        return np.concatenate(self._hashes or [np.zeros(0, np.uint64)]), np.concatenate(self._splits or [np.zeros(0, np.uint8)])
+    def _gathered(self) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+        """Different keys, ascending, and the rows of each."""
+        every = np.concatenate(self._keys or [np.zeros(0, np.uint64)])
+        rows = np.concatenate(self._counts or [np.zeros(0, np.uint32)])
+        keys, places = np.unique(every, return_inverse=True)
+        return keys, np.bincount(places, rows, len(keys)).astype(np.uint32)

@@ -11,11 +11,12 @@ from headstart.engine.tables import DatasetTable
 from headstart.errors import quote
 from headstart.specs.jobs import JobSpec
 from headstart.specs.reports import TaskReport
-from headstart.specs.verdict import verdict
+from headstart.specs.verdict import measured_on, verdict
 
 LIMITS = (
     "The numbers above hold for inputs like those of the test split; their intervals say what another test set of that size could have "
-    "given, not what another training would. What is longer than the backbone takes is cut. "
+    "given, not what another training would; those of means over folds say what other folds could have given. "
+    "What is longer than the backbone takes is cut. "
     "The backbone was trained by others on data not known here; whatever bias it has, the head inherits. "
     "Scores are calibrated on rows of the same data; on other data they may say more or less than they mean."
 )
@@ -88,7 +89,7 @@ def _task(name: str, report: TaskReport) -> str:
     sections = [
         f"## Task {_plain(name)}",
         _plain_words(verdict(report)),
-        f"On {report.rows} rows of the {report.split} split{of}{classes}:",
+        f"{measured_on(report).capitalize()}{of}{classes}:",
         "\n".join(table),
         "\n".join(f"- {_plain(baseline)}: {_plain_words(note)}" for baseline, note in report.baseline_notes.items()),
         _calibration(report),

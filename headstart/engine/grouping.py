@@ -21,9 +21,13 @@ half as alike again."""
 
 
 def deal_groups(
-    groups: NDArray[np.int64], marked: tuple[Rows, NDArray[np.int64]], shares: Sequence[float], generator: np.random.Generator
+    groups: NDArray[np.int64],
+    marked: tuple[Rows, NDArray[np.int64]],
+    shares: Sequence[float],
+    generator: np.random.Generator,
+    least: int = 1,
 ) -> NDArray[np.int64]:
-    """The part of each row, [N]; no group is in two parts, and none of the parts is empty.
+    """The part of each row, [N]; no group is in two parts, and each part has `least` groups or more.
 
     Groups are dealt from the largest on, those of one size in random order, each to the part that still lacks most of what it brings: rows, and
     rows of each mark, where all marks count alike however rare they are. It is how scikit-learn's StratifiedGroupKFold goes about it, for parts
@@ -35,18 +39,19 @@ def deal_groups(
         shares: of the parts, adding up to 1.
 
     Raises:
-        EngineFault: `bad_data`, when there are fewer groups than parts.
+        EngineFault: `bad_data`, when there are too few groups for the parts.
     """
     _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    if len(sizes) < len(shares):
-        message = f"The rows that are left to divide into {len(shares)} parts are of {_counted(len(sizes), 'group')}."
+    if len(sizes) < len(shares) * least:
+        needed = "" if least == 1 else f", and each part needs {least}"
+        message = f"The rows that are left to divide into {len(shares)} parts are of {_counted(len(sizes), 'group')}{needed}."
         raise EngineFault("bad_data", message, "Name a group column with more groups, or use fewer folds.")
     marks, weights, starts = _brought(numbers, marked, len(sizes))
     lacking = np.array(shares)[:, None] * np.ones(
         (len(shares), int(marks.max(initial=-1)) + 1)
     )  # [P, marks], in shares of each mark's rows
     lacking_rows = np.array(shares)
-    taken = np.zeros(len(shares), np.bool_)
+    wanting = np.full(len(shares), least)
     part_of = np.empty(len(sizes), np.int64)
     shuffled = generator.permutation(len(sizes))
     order = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
@@ -55,10 +60,10 @@ def deal_groups(
         gain = lacking[:, marks[brings]] @ weights[brings] / max(lacking.shape[1], 1) + ROWS_WEIGHT * lacking_rows * sizes[group] / len(
             groups
         )
-        if len(sizes) - done == (~taken).sum():  # one group is left for each empty part
-            gain[taken] = -np.inf
+        if len(sizes) - done == wanting.sum():  # no group is left but for the parts that need one
+            gain[wanting == 0] = -np.inf
         part = int(gain.argmax())
-        part_of[group], taken[part] = part, True
+        part_of[group], wanting[part] = part, max(wanting[part] - 1, 0)
         lacking[part, marks[brings]] -= weights[brings]
         lacking_rows[part] -= sizes[group] / len(groups)
     return part_of[numbers]

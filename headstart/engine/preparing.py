@@ -55,13 +55,15 @@ class Prepared:
     """Of each row the token that begins each word, −1 for none; None where no words are read."""
 
 
-def read(context: Context, tables: Sequence[DatasetTable]) -> tuple[Rows, Split]:
+def read(context: Context, tables: Sequence[DatasetTable]) -> tuple[Rows, list[Split]]:
+    """The rows, and their split; of cross-validation that of each fold, so that none is refused once another was trained."""
     rows = read_rows(tables, context.spec, context.plan)
     if rows.dropped:
         message = f"{rows.dropped:,} rows are left out: they have no input, no label or no split."
         context.warn("rows_dropped", message)
     evaluation = context.spec.evaluation
-    split = split_of(context, rows)
+    splits = _splits(context, rows)
+    split = splits[0]
     named = evaluation.split_column or evaluation.group_column or evaluation.time_column
     how = "by the seed" if named is None else f"by the column {quote(named)}"
     counts = f"{len(split.train):,} to train, {len(split.validation):,} to validate, {len(split.test):,} to test"
@@ -73,13 +75,14 @@ def read(context: Context, tables: Sequence[DatasetTable]) -> tuple[Rows, Split]
         unseen = unseen_classes(task.kind.strata(task.targets), split, task.plan.classes)
         if unseen is not None:
             context.warn("class_not_trained", unseen)
-    return dataclasses.replace(rows, tasks=[task.read_by(split.train) for task in rows.tasks]), split
+    return dataclasses.replace(rows, tasks=[task.read_by(split.train) for task in rows.tasks]), splits
 
 
-def split_of(context: Context, rows: Rows, fold: int = 0) -> Split:
-    """Who trains, validates and tests; of cross-validation, in that fold."""
-    evaluation = context.spec.evaluation
-    return deal(rows, evaluation, context.spec.training.seed, None if evaluation.folds is None else Fold(fold, evaluation.folds))
+def _splits(context: Context, rows: Rows) -> list[Split]:
+    evaluation, seed = context.spec.evaluation, context.spec.training.seed
+    if evaluation.folds is None:
+        return [deal(rows, evaluation, seed)]
+    return [deal(rows, evaluation, seed, Fold(number, evaluation.folds)) for number in range(evaluation.folds)]
 
 
 def _warn_of_tags(context: Context, task: TaskRows) -> None:

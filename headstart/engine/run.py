@@ -6,7 +6,6 @@ Writes to the cache and into the artifact folder only; the caller publishes, and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from headstart.engine.learning import Learnt, learn
 from headstart.engine.memory import forget_peak, peak_bytes
 from headstart.engine.phases import prepare_phases
 from headstart.engine.precision import Precision
-from headstart.engine.preparing import Prepared, choose_precision, preparation_of, read, seen_by_training, split_of, with_seen
+from headstart.engine.preparing import Prepared, choose_precision, preparation_of, read, seen_by_training, with_seen
 from headstart.engine.rows import TaskRows
 from headstart.engine.tables import DatasetTable, check_tables, tables_of
 from headstart.engine.trials import Trials
@@ -102,7 +101,7 @@ def run_job(
         reporter.log(_intention(context))
         used, _ = tables_of(tables, plan.tasks)
         check_tables(used)
-        rows, split = read(context, used)
+        rows, (split, *others) = read(context, used)
         precision = choose_precision(context, rows.examples)
         views, examples = seen_by_training(context, rows.examples, split)
         phases = prepare_phases(context, preparation_of(context), examples, precision)
@@ -119,8 +118,8 @@ def run_job(
         stages.enter(JobStatus.EVALUATING)
         judged = judge(context, phases[-1], learnt, rows, split)
         reports, trials = judged.reports, Trials(context, precision)
-        if spec.evaluation.folds is not None:
-            reports = trials.folds(rows, partial(split_of, context, rows), reports)
+        if others:
+            reports = trials.folds(rows, others, reports)
         if spec.evaluation.single_task and len(rows.tasks) > 1:
             reports = trials.alone(rows, split, reports)
         stages.enter(JobStatus.PUBLISHING)

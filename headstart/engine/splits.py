@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from headstart.engine.grouping import deal_groups, deal_times
 from headstart.engine.strata import Strata, Targets, labelled
 from headstart.errors import EngineFault, listing, quote
-from headstart.planning.splits import Fold, carve_validation, counts_for_class
+from headstart.planning.splits import Fold, carve_validation, counts_for_class, groups_of_fold
 from headstart.planning.times import read_times
 from headstart.specs.datasets import SPLITS
 from headstart.specs.labels import normal_label
@@ -170,17 +170,22 @@ def _by_group(
     if fold is None:
         parts = _dealt(tasks, groups, rows, [1 - validation_size - test_size, validation_size, test_size], generator)
         return Split(*parts)
-    folds = _dealt(tasks, groups, rows, [1 / fold.of] * fold.of, generator)
+    folds = _dealt(tasks, groups, rows, [1 / fold.of] * fold.of, generator, groups_of_fold(fold.of))
     rest = np.setdiff1d(rows, folds[fold.number])
     train, validation = _dealt(tasks, groups, rest, [1 - validation_size, validation_size], generator)
     return Split(train, validation, folds[fold.number])
 
 
 def _dealt(
-    tasks: Sequence[Targets], groups: NDArray[np.int64], rows: Rows, shares: Sequence[float], generator: np.random.Generator
+    tasks: Sequence[Targets],
+    groups: NDArray[np.int64],
+    rows: Rows,
+    shares: Sequence[float],
+    generator: np.random.Generator,
+    least: int = 1,
 ) -> list[Rows]:
     marked, marks = Strata(tasks, rows, generator).marks()
-    part_of = deal_groups(groups[rows], (np.searchsorted(rows, marked), marks), shares, generator)
+    part_of = deal_groups(groups[rows], (np.searchsorted(rows, marked), marks), shares, generator, least)
     return [rows[part_of == part] for part in range(len(shares))]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from headstart.engine.rows import Rows
 from headstart.engine.splits import Split
 from headstart.specs.balancing import FixedWeights
 from headstart.specs.jobs import JobStatus, LogLevel
-from headstart.specs.reports import Interval, TaskReport
+from headstart.specs.reports import Gain, Interval, TaskReport, bounds
 
 CONFIDENCE = 0.95
 
@@ -36,23 +36,24 @@ class Trials:
     context: Context
     precision: Precision
 
-    def folds(self, rows: Rows, split_of: Callable[[int], Split], reports: Mapping[str, TaskReport]) -> dict[str, TaskReport]:
-        """The reports with the metrics of all folds, and as their metrics the means.
+    def folds(self, rows: Rows, others: Sequence[Split], reports: Mapping[str, TaskReport]) -> dict[str, TaskReport]:
+        """The reports with the metrics of all folds; what they say of model and baselines is then said of the means.
 
         Args:
-            split_of: the split in which a fold tests.
+            others: the splits of the folds after the first.
             reports: of the first fold.
         """
-        count = self.context.spec.evaluation.folds or 1
-        found = [reports, *(self._reports(self._beside(f"Fold {fold + 1} of {count}"), rows, split_of(fold)) for fold in range(1, count))]
-        return {name: _over_folds([each[name] for each in found]) for name in reports}
+        found, count = [reports], 1 + len(others)
+        for number, split in enumerate(others, 2):
+            found.append(self._reports(self._beside(f"Fold {number} of {count}"), rows, split))
+        return {name: over_folds([each[name] for each in found]) for name in reports}
 
     def alone(self, rows: Rows, split: Split, reports: Mapping[str, TaskReport]) -> dict[str, TaskReport]:
         """The reports with what each task reaches by itself."""
         found = {}
         for number, task in enumerate(rows.tasks):
             name = task.task.name
-            beside = self._beside(f"{name} alone")
+            beside = _without_baselines(self._beside(f"{name} alone"))
             training = beside.spec.training.model_copy(update={"balancing": FixedWeights(), "sampling": "proportional"})
             spec = beside.spec.model_copy(update={"tasks": [task.task], "training": training})
             plan = beside.plan.model_copy(update={"tasks": [beside.plan.tasks[number]]})
@@ -63,10 +64,7 @@ class Trials:
         return found
 
     def _beside(self, what: str) -> Context:
-        context = self.context
-        evaluation = context.spec.evaluation.model_copy(update={"baselines": False})
-        reporter = _Aside(context.reporter, what)
-        return dataclasses.replace(context, spec=context.spec.model_copy(update={"evaluation": evaluation}), reporter=reporter)
+        return dataclasses.replace(self.context, reporter=_Aside(self.context.reporter, what))
 
     def _reports(self, context: Context, rows: Rows, split: Split) -> dict[str, TaskReport]:
         rows = dataclasses.replace(rows, tasks=[task.read_by(split.train) for task in rows.tasks])
@@ -76,24 +74,48 @@ class Trials:
         return judge(context, phases[-1], learnt, rows, split).reports
 
 
-def _over_folds(reports: Sequence[TaskReport]) -> TaskReport:
-    """The first fold's report, with means for its metrics, and their intervals by Student's t over the folds."""
-    folds = [report.metrics for report in reports]
-    names = [name for name in folds[0] if all(name in fold for fold in folds)]
-    values = {name: np.array([fold[name] for fold in folds]) for name in names}
-    return reports[0].model_copy(
+def _without_baselines(context: Context) -> Context:
+    evaluation = context.spec.evaluation.model_copy(update={"baselines": False})
+    return dataclasses.replace(context, spec=context.spec.model_copy(update={"evaluation": evaluation}))
+
+
+def over_folds(reports: Sequence[TaskReport]) -> TaskReport:
+    """The first fold's report, with means for the metrics of model and baselines, and intervals and gains by Student's t over the folds."""
+    first, folds = reports[0], [report.metrics for report in reports]
+    gains: dict[str, dict[str, Gain]] = {}
+    for name in first.gains:
+        found = _in_all([{metric: gain.value for metric, gain in report.gains.get(name, {}).items()} for report in reports])
+        gains[name] = {metric: _gain(metric, values) for metric, values in found.items()}
+    return first.model_copy(
         update={
             "folds": folds,
-            "metrics": {name: float(each.mean()) for name, each in values.items()},
-            "intervals": {name: _interval(each) for name, each in values.items()},
+            "metrics": _means(folds),
+            "intervals": {name: _interval(values, *bounds(name)) for name, values in _in_all(folds).items()},
+            "baselines": {name: _means([report.baselines.get(name, {}) for report in reports]) for name in first.baselines},
+            "gains": gains,
         }
     )
 
 
-def _interval(values: Any) -> Interval:  # noqa: ANN401 - float64 [K]
+def _in_all(folds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """By metric that every fold has, the folds' values, float64 [K]."""
+    return {name: np.array([fold[name] for fold in folds]) for name in folds[0] if all(name in fold for fold in folds)}
+
+
+def _means(folds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: float(values.mean()) for name, values in _in_all(folds).items()}
+
+
+def _gain(metric: str, values: Any) -> Gain:  # noqa: ANN401 - float64 [K]
+    least, most = bounds(metric)
+    low, high = _interval(values, least - most, most - least)
+    return Gain(value=float(values.mean()), low=low, high=high)
+
+
+def _interval(values: Any, least: float, most: float) -> Interval:  # noqa: ANN401 - float64 [K]
     mean, spread = float(values.mean()), float(values.std(ddof=1))
     reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * spread / math.sqrt(len(values))
-    return mean - reach, mean + reach
+    return max(mean - reach, least), min(mean + reach, most)
 
 
 class _Aside:

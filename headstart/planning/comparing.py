@@ -1,10 +1,11 @@
-"""What it costs to compare a model: resampled metrics, and the small model of raw inputs that is trained beside it."""
+"""What it costs to compare a model: resampled metrics, the small model of raw inputs that is trained beside it, and trainings beside its own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from headstart.specs.backbones import Modality
+from headstart.specs.evaluation import Evaluation
 from headstart.specs.plans import Estimate, RowsPlan, TaskPlan
 
 MOST_ROWS: dict[Modality, int] = {"text": 10_000, "image": 1_000, "audio": 1_000}
@@ -35,3 +36,22 @@ def comparing_seconds(tasks: Sequence[TaskPlan], rows: RowsPlan, modality: Modal
 
 def with_comparing(estimate: Estimate, seconds: float) -> Estimate:
     return estimate.model_copy(update={"evaluating_seconds": round(estimate.evaluating_seconds + seconds, 3)})
+
+
+def with_trials(whole: Estimate, plain: Estimate, evaluation: Evaluation, shares: Sequence[float], *, anew: bool) -> Estimate:
+    """With the trainings of the other folds, and of each task alone, which come after the job's own.
+
+    Args:
+        whole: of the job's own training, with all that is compared.
+        plain: the same without baselines of raw inputs.
+        shares: of each task, the part of the training rows that are of its dataset.
+        anew: whether each of them makes its features itself, because they are not kept.
+    """
+    features = whole.preparing_seconds if anew else 0.0
+    others = (evaluation.folds or 1) - 1
+    # by time the first fold trains on one block of rows, and each other on a block more than the one before
+    lengths = range(2, others + 2) if evaluation.time_column is not None else [1] * others
+    seconds = whole.evaluating_seconds + sum(lengths) * whole.training_seconds + others * (whole.evaluating_seconds + features)
+    if evaluation.single_task and len(shares) > 1:
+        seconds += sum(shares) * (plain.training_seconds + plain.evaluating_seconds) + len(shares) * features
+    return whole.model_copy(update={"evaluating_seconds": round(seconds, 3)})

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from headstart.errors import invalid_field, listing, quote
 from headstart.planning.columns import find_column
-from headstart.planning.splits import Counted
+from headstart.planning.splits import Counted, groups_of_fold
 from headstart.planning.times import read_times
 from headstart.specs.datasets import MEDIA_TYPES, ColumnProfile, DatasetProfile
 from headstart.specs.evaluation import Evaluation
@@ -88,7 +88,7 @@ def _told_apart(field: str, name: str, profile: DatasetProfile, targets: Collect
 
 
 def _check_groups(column: ColumnProfile, folds: int | None) -> None:
-    least = max(LEAST_GROUPS, folds or 0)
+    least = LEAST_GROUPS if folds is None else max(LEAST_GROUPS, folds * groups_of_fold(folds))
     if column.distinct >= least:
         return
     pointer = "/evaluation/group_column"

@@ -12,7 +12,7 @@ from headstart.planning.augmentation import check_augmentation, fixed_views, is_
 from headstart.planning.balancing import check_balancing
 from headstart.planning.classes import lookalikes
 from headstart.planning.columns import task_columns
-from headstart.planning.comparing import comparing_seconds, with_comparing
+from headstart.planning.comparing import comparing_seconds, with_comparing, with_trials
 from headstart.planning.estimates import (
     AUTO_BATCH,
     CHARS_PER_TOKEN,
@@ -131,17 +131,18 @@ def make_plan(
         kept_dtype = kept_in(hardware, work.dtype)
         cached = {tuning.boundary.name: tuning.boundary for tuning in tunings if tuning.boundary is not None}
         kept = int(work.kept_rows * sum(kept_numbers(layer, anatomy, work.mean_units) for layer in cached.values()))
-    seconds = (
-        comparing_seconds([tasks[each] for each in part.tasks], part.rows, spec.tasks[0].modality, baselines=spec.evaluation.baselines)
-        for part in parts
+    cache, correction = _cache(spec, cut.name, kept * FEATURE_BYTES[kept_dtype], kept_dtype, cache_budget_bytes), correction_by(history)
+    whole, plain = (
+        corrected(with_comparing(estimated, _comparing_seconds(spec, parts, tasks, baselines=wanted)), correction)
+        for wanted in (spec.evaluation.baselines, False)
     )
-    estimated, correction = with_comparing(estimated, sum(seconds)), correction_by(history)
+    shares = [part.rows.train / max(rows.train, 1) for part in parts for _ in part.tasks]
     return Plan(
         object="plan",
         method=spec.method.type,
         parent=parent,
         boundary=cut.name,
-        cache=_cache(spec, cut.name, kept * FEATURE_BYTES[kept_dtype], kept_dtype, cache_budget_bytes),
+        cache=cache,
         trainable=_trainable(cut),
         phases=[step.phase for step in cut.steps] if len(cut.steps) > 1 else [],
         adapter=None if cut.tuned is None else cut.tuned.adapter,
@@ -156,7 +157,7 @@ def make_plan(
         rows=rows,
         dtype=work.dtype,
         batch_tokens=work.batch_tokens,
-        estimate=corrected(estimated, correction),
+        estimate=with_trials(whole, plain, spec.evaluation, shares, anew=cache.mode == "recomputed"),
         correction=correction,
         warnings=[
             *_data_warnings(spec, parts, max_tokens),
@@ -205,6 +206,12 @@ def _tunings(steps: Sequence[Step], anatomy: Anatomy, spec: JobSpec) -> list[Tun
         boundary = None if chosen.boundary == INPUT else anatomy.layer(chosen.boundary)
         made.append(Tuning(boundary, chosen.parameters, len(span), sparing))
     return made
+
+
+def _comparing_seconds(spec: JobSpec, parts: Sequence[Part], tasks: Sequence[TaskPlan], *, baselines: bool) -> float:
+    """Of all datasets."""
+    modality = spec.tasks[0].modality
+    return sum(comparing_seconds([tasks[number] for number in part.tasks], part.rows, modality, baselines=baselines) for part in parts)
 
 
 def _head_steps(spec: JobSpec, train_rows: int) -> int:

@@ -45,6 +45,11 @@ def fold_count(before: int, rows: int, fold: Fold) -> int:
     return _dealt(before + rows, fold) - _dealt(before, fold)
 
 
+def groups_of_fold(folds: int) -> int:
+    """The least groups of one: those of the other folds train and validate, each on a group of its own."""
+    return 2 if folds == 2 else 1
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
     """Rows of each part; `exact`: the engine deals just so many, else only about so many."""

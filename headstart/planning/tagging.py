@@ -18,8 +18,8 @@ OUTSIDE = "O"
 PREFIXES: Mapping[Scheme, str] = {"BIO": "BI", "IOBES": "BIES"}
 """What a span's words are tagged with."""
 
-_OF_SCHEME: Mapping[Scheme, re.Pattern[str]] = {"BIO": re.compile(r"[BI]-.+", re.DOTALL), "IOBES": re.compile(r"[BIELSU]-.+", re.DOTALL)}
-"""Tags of entities; L and U are what BILOU has for E and S."""
+_OF_SCHEME: Mapping[Scheme, re.Pattern[str]] = {"BIO": re.compile(r"[BI]-.+", re.DOTALL), "IOBES": re.compile(r"[BIMELSU]-.+", re.DOTALL)}
+"""Tags of entities; L and U are what BILOU has for E and S, and M is what BMES has for I."""
 
 AMISS: Mapping[str, tuple[str, str]] = {
     "broken_scheme": ("tags that break their scheme", "What follows no beginning is read as one."),

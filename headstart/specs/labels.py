@@ -34,6 +34,9 @@ def json_texts(cell: str) -> list[str] | None:
     return [each if isinstance(each, str) else json.dumps(each) for each in told]
 
 
+_MOST = 2**53
+"""Integers of JSON beyond it are not the same to all who read them (RFC 8259 §6), and are no place in a text."""
+
 Span = tuple[int, int, str]
 """Where a label begins and ends, as code points of the text, the end exclusive; and the label."""
 
@@ -49,11 +52,15 @@ def json_spans(cell: str) -> list[Span] | None:
     spans = []
     for each in told:
         match each:
-            case {"start": int(start), "end": int(end), "label": str(label)} if not isinstance(start, bool) and not isinstance(end, bool):
+            case {"start": int(start), "end": int(end), "label": str(label)} if _is_place(start) and _is_place(end):
                 spans.append((start, end, normal_label(label)))
             case _:
                 return None
     return spans if all(label and _is_storable(label) for _, _, label in spans) else None
+
+
+def _is_place(told: int) -> bool:
+    return not isinstance(told, bool) and abs(told) <= _MOST
 
 
 def tag_labels(cell: str) -> list[str] | None:
@@ -66,14 +73,15 @@ def tag_labels(cell: str) -> list[str] | None:
 
 
 _OUTSIDE = "O"
-_CHUNK = re.compile(r"([BIELSU])-(.+)", re.DOTALL)
-_CLOSING = frozenset("ELSU")
+_CHUNK = re.compile(r"([BIMELSU])-(.+)", re.DOTALL)
+_CLOSING = frozenset("MELSU")
 
 
 def scheme_faults(tags: Sequence[str]) -> list[str]:
     """Where the tags of one row break their scheme, in words; none when they follow no scheme of chunks at all, as parts of speech do.
 
-    The scheme is IOB2, or IOBES when a tag begins with `E-` or `S-` (with `L-` or `U-`: BILOU, the same under other letters).
+    The scheme is IOB2, or IOBES when a tag begins with `E-` or `S-` (with `L-` or `U-`: BILOU, with `M-`: BMES,
+    the same under other letters).
 
     Source: Ramshaw and Marcus, "Text chunking using transformation-based learning" (1995); Ratinov and Roth, "Design challenges
     and misconceptions in named entity recognition" (2009).
@@ -85,14 +93,14 @@ def scheme_faults(tags: Sequence[str]) -> list[str]:
     faults, open_label = [], None
     for number, (tag, chunk) in enumerate(zip(tags, chunks, strict=True), 1):
         prefix, label = (chunk[1], chunk[2]) if chunk else ("", None)
-        goes_on = prefix in {"I", "E", "L"}
+        goes_on = prefix in {"I", "M", "E", "L"}
         if chunk is None and tag != _OUTSIDE:
             faults.append(f"tag {number} is neither O nor a label behind B-, I- and the like")
         elif goes_on and label != open_label:
             faults.append(f"tag {number} goes on with a chunk that has not begun")
         if closing and open_label is not None and not (goes_on and label == open_label):
             faults.append(f"tag {number - 1} is the last of a chunk that is not ended")
-        open_label = label if prefix in {"B", "I"} else None
+        open_label = label if prefix in {"B", "I", "M"} else None
     if closing and open_label is not None:
         faults.append(f"tag {len(tags)} is the last of a chunk that is not ended")
     return faults

@@ -119,7 +119,7 @@ class Estimate(View):
 
     preparing_seconds: float
     training_seconds: float
-    evaluating_seconds: float
+    evaluating_seconds: float = Field(description="With the trainings for the report alone: of other folds, and of each task by itself.")
     peak_memory_bytes: int
     artifact_bytes: int
 

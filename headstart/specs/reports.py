@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Literal
 
 from pydantic import Field
@@ -13,10 +14,22 @@ Interval = tuple[float, float]
 """Lower and upper end, 95 %."""
 
 LESS_IS_BETTER = frozenset({"log_loss", "hamming_loss", "mae", "rmse"})
+_BOUNDS: dict[str, Interval] = {
+    **dict.fromkeys(("accuracy", "token_accuracy", "subset_accuracy", "hamming_loss", "precision", "recall"), (0.0, 1.0)),
+    **dict.fromkeys(("f1", "macro_f1", "micro_f1", "samples_f1", "mean_average_precision"), (0.0, 1.0)),
+    **dict.fromkeys(("log_loss", "mae", "rmse"), (0.0, inf)),
+    **dict.fromkeys(("pearson", "spearman"), (-1.0, 1.0)),
+    "r2": (-inf, 1.0),
+}
 HEADLINES = ("f1", "micro_f1", "accuracy", "token_accuracy", "mae")
 """The metric that speaks for a task: the first of these that it has."""
 TRIVIAL = frozenset({"majority", "mean"})
 """Baselines that look at no input."""
+
+
+def bounds(metric: str) -> Interval:
+    """The least and the most that a metric can be."""
+    return _BOUNDS.get(metric, (-inf, inf))
 
 
 class ClassReport(View):
@@ -62,7 +75,7 @@ class Gain(View):
     """This model's metric minus a baseline's, on the same rows."""
 
     value: float = Field(examples=[0.0915])
-    low: float = Field(description="Lower end of the 95 % interval, from the same resamples for both.", examples=[0.052])
+    low: float = Field(description="Lower end of the 95 % interval, from the same resamples for both, or the same folds.", examples=[0.052])
     high: float = Field(description="Upper end. An interval that holds 0 decides nothing.", examples=[0.131])
 
 
@@ -91,12 +104,15 @@ class TaskReport(View):
         examples=[{"tfidf": {"accuracy": {"value": 0.0915, "low": 0.052, "high": 0.131}}}],
     )
     single_task: dict[str, float] | None = Field(
-        default=None, description="With several tasks, if asked for: the metrics of a model that learnt this task alone, on the same rows."
+        default=None,
+        description="With several tasks, if asked for: the metrics of a model that learnt this task alone, on the same rows; of "
+        "cross-validation, in the first fold.",
     )
     folds: list[dict[str, float]] = Field(
         default=[],
-        description="Of cross-validation: the metrics of each fold. `metrics` are then their means and `intervals` are of these means (Student's "
-        "t; folds share training rows, so that they are somewhat too narrow); all else is of the first fold, and so is the artifact.",
+        description="Of cross-validation: the metrics of each fold. `metrics` and `baselines` are then means over the folds, `intervals` and "
+        "`gains` are of these means (Student's t; folds share training rows, so that they are somewhat too narrow); all else is of the first "
+        "fold, and so is the artifact.",
     )
     per_class: list[ClassReport]
     confusion: list[list[int]] = Field(

@@ -42,7 +42,7 @@ def verdict(task: TaskReport) -> str:
     if headline is None:
         return f"Nothing was measured on the {task.split} split."
     best = _best(task, headline)
-    reached = f"With transfer, {metric_name(headline)} is {_value(task, headline)} on {task.rows:,} rows of the {task.split} split"
+    reached = f"With transfer, {metric_name(headline)} is {_value(task, headline)} {measured_on(task)}"
     if best is None:
         return f"{reached}; there is no baseline to compare it with, so what the transfer was worth is not known."
     beside = f"{reached}; {baseline_name(best)} reaches {task.baselines[best][headline]:.3f} without it"
@@ -51,6 +51,13 @@ def verdict(task: TaskReport) -> str:
     if found is None:
         return f"{told}; no interval says whether more than chance lies between them."
     return f"{told}: {_worth(found, headline)}"
+
+
+def measured_on(task: TaskReport) -> str:
+    """Which rows the metrics are of."""
+    if task.folds:
+        return f"in the mean of {len(task.folds)} folds"
+    return f"on {task.rows:,} rows of the {task.split} split"
 
 
 def metric_name(name: str) -> str:

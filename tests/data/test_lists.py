@@ -131,6 +131,13 @@ def test_a_span_outside_its_text_is_named_with_its_row(reader, start, end, why):
     assert [(each.row, each.column) for each in error.problems] == [(3, "spans")]
 
 
+def test_a_span_of_enormous_numbers_is_told_of_in_a_short_message(reader):
+    spans = [*SPANS[:2], [{"start": 0, "end": int("9" * 4_000), "label": "LOC"}]]
+    error = reader.refused(jsonl(text=["Bo lives here", "nothing", "Bo Paris."], spans=spans), "jsonl", {"spans": "tags"})
+    assert [(each.row, each.column) for each in error.problems] == [(3, "spans")]
+    assert len(error.failure.message) < 300
+
+
 def test_a_span_counts_characters_and_lies_in_a_column_that_the_schema_calls_text(reader):
     text = jsonl(short=["👩🏽‍🚀"], long=["a longer text"], spans=[[{"start": 0, "end": 4, "label": "X"}]])
     assert reader.read(text, "jsonl", {"spans": "tags", "short": "text"}).rows == 1

@@ -76,6 +76,17 @@ def test_beyond_the_bound_repeats_are_estimated():
     assert found.across_splits["test-train"] == pytest.approx(sum(split == "test" and content in train for content, split in rows), rel=0.1)
 
 
+@pytest.mark.parametrize("others", [0, 300, 20_000])
+def test_a_content_that_more_rows_have_than_the_bound_is_counted_as_repeated(others):
+    rows = [(0, ("train", "test")[number % 2]) for number in range(40_000)]
+    rows += [(1 + number % others, "train") for number in range(2 * others)]
+    random.Random(2).shuffle(rows)
+    found = repeats(8_000, rows)
+    assert found.exact == (others < 6_000)
+    if found.exact:
+        assert (found.rows, found.across_splits["test-train"]) == (39_999 + others, 20_000)
+
+
 def test_a_sample_is_spread_evenly_over_all_rows():
     sample = Sample(10)
     numbers = [str(number) for number in range(1_003)]

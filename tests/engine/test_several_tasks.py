@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headstart.engine.artifacts import load_artifact
+from headstart.engine.artifacts import CARD, load_artifact
 from headstart.engine.predictor import Given, Predictor
 from headstart.engine.run import JobOutcome
+from headstart.engine.trials import over_folds
 from headstart.errors import BadInput, EngineFault
 from headstart.specs.predictions import Classification, MultiLabel, Value
+from headstart.specs.reports import TaskReport
+from headstart.specs.verdict import verdict
 from tests.answers import as_kind
 from tests.engine.conftest import Listener, World, reviews
+from tests.rendering import reports
 
 HEADER = ("text", "label", "tags", "stars", "age", "city")
 TASKS = [
@@ -216,8 +220,63 @@ def test_cross_validation_tests_each_row_once_and_reports_means(world, tiny):
     assert report.rows == 30
     assert report.metrics["accuracy"] == pytest.approx(np.mean([fold["accuracy"] for fold in report.folds]))
     low, high = report.intervals["accuracy"]
-    assert low <= report.metrics["accuracy"] <= high
+    assert 0 <= low <= report.metrics["accuracy"] <= high <= 1
     assert outcome.metrics["mood"] == report.metrics
     assert any(line.startswith("Fold 4 of 4: ") for _, line in listener.lines)
     tested = [data for type_, data in listener.events if type_ == "metric" and data["split"] == "test" and data["name"] == "accuracy"]
     assert len(tested) == 1  # the other folds tell no metrics of their own
+
+
+def test_gains_of_cross_validation_are_what_its_metrics_are_above_those_of_the_baselines(world, tiny):
+    outcome, folder = run(world, tiny, rows(120), "solved", evaluation={"folds": 4})
+    for report in outcome.report_tasks.values():
+        assert len(report.gains) == 2
+        for name, gains in report.gains.items():
+            assert gains.keys() == report.metrics.keys() & report.baselines[name].keys()
+            for metric, gain in gains.items():
+                assert gain.value == pytest.approx(report.metrics[metric] - report.baselines[name][metric]), (name, metric)
+                assert gain.low <= gain.value <= gain.high
+    assert "in the mean of 4 folds" in verdict(outcome.report_tasks["mood"])
+    assert "In the mean of 4 folds" in (folder / CARD).read_text()
+
+
+def test_a_fold_that_cannot_be_trained_refuses_the_job_before_any_is(world, tiny):
+    """All rows of one class are of one group, which is not the largest and so does not test in the first fold."""
+    negative, positive = ([text for text, label in reviews(120) if label == wanted] for wanted in ("neg", "pos"))
+    table = [(text, "neg", f"neg {max(number - 40, 0) % 5}") for number, text in enumerate(negative)]
+    table += [(text, "pos", "pos") for text in positive[:20]]
+    listener = Listener()
+    with pytest.raises(EngineFault, match="Fewer than two classes are left to train on"):
+        world.run(
+            tiny,
+            table,
+            header=("text", "label", "by"),
+            evaluation={"folds": 3, "group_column": "by"},
+            method=METHODS["solved"],
+            reporter=listener,
+        )
+    assert listener.stages == []
+
+
+def fold(accuracy: float, pearson: float, mae: float, tfidf: float) -> TaskReport:
+    gain = {"value": accuracy - tfidf, "low": -1.0, "high": 1.0}
+    return TaskReport.model_validate(
+        reports.task(
+            metrics={"accuracy": accuracy, "pearson": pearson, "mae": mae},
+            baselines={"tfidf": {"accuracy": tfidf}},
+            gains={"tfidf": {"accuracy": gain}},
+        )
+    )
+
+
+def test_over_folds_gains_are_of_the_differences_and_no_interval_leaves_what_its_metric_can_be():
+    report = over_folds([fold(0.95, 0.99, 0.1, 0.05), fold(0.90, 0.80, 0.9, 0.15)])
+    assert report.metrics == pytest.approx({"accuracy": 0.925, "pearson": 0.895, "mae": 0.5})
+    assert report.baselines == {"tfidf": {"accuracy": pytest.approx(0.1)}}
+    (accuracy, pearson, mae), gain = report.intervals.values(), report.gains["tfidf"]["accuracy"]
+    assert (accuracy[1], pearson[1], mae[0]) == (1.0, 1.0, 0.0)
+    assert mae[1] > 1
+    reach = 12.7062047 * 0.05 / 2  # Student's t of two values: their half distance times the quantile
+    assert accuracy[0] == pytest.approx(0.925 - reach)
+    assert (gain.value, gain.low) == pytest.approx((0.825, 0.825 - 12.7062047 * 0.075))
+    assert gain.high == 1.0

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from headstart.engine.splits import Split, Told, assign, group_numbers, times_of, unseen_classes
@@ -274,6 +274,17 @@ def test_folds_keep_groups_together(counts, folds, seed):
         assert sum(map(len, found)) == len(counts)
 
 
+@given(st.lists(st.integers(1, 8), min_size=3, max_size=10), st.integers(20, 200), seeds)
+@example([10] * 5, 100, 0)
+def test_each_of_two_folds_leaves_groups_to_train_and_to_validate_however_large_one_is(counts, largest, seed):
+    groups, _ = grouped([largest, *counts], seed)
+    made = [split(np.zeros(len(groups)), None, seed=seed, groups=groups, fold=Fold(number, 2)) for number in range(2)]
+    for parts in made:
+        found = [set(groups[part].tolist()) for part in parts_of(parts)]
+        assert all(found)
+        assert sum(map(len, found)) == len(counts) + 1
+
+
 @given(st.lists(st.integers(0, 40), min_size=20, max_size=80), st.integers(2, 5), seeds)
 def test_folds_by_time_test_what_comes_after_all_that_was_trained_on(times, folds, seed):
     assume(len(set(times)) >= folds + 2)
@@ -305,6 +316,11 @@ TWO = np.array([0, 1, 0, 1])
         ({"targets": TWO, "words": ["train"] * 4}, "bad_data", "No rows are left to test on."),
         ({"targets": TWO, "groups": [0, 0, 0, 0]}, "bad_data", "The rows that are left to divide into 3 parts are of 1 group."),
         ({"targets": TWO, "groups": [0, 0, 1, 1]}, "bad_data", "The rows that are left to divide into 3 parts are of 2 groups."),
+        (
+            {"targets": np.array([0, 1, 0]), "groups": [0, 1, 2], "fold": Fold(0, 2)},
+            "bad_data",
+            "The rows that are left to divide into 2 parts are of 3 groups, and each part needs 2.",
+        ),
         ({"targets": TWO, "times": [1, 1, 2, 2]}, "bad_data", "The rows that can be used are of 2 times, and 3 are needed."),
         (
             {"targets": TWO, "times": [1, 2, 3, 4], "fold": Fold(0, 3)},

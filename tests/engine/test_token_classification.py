@@ -169,6 +169,25 @@ def test_tags_that_mean_no_entities_are_told_word_by_word(predictors):
     assert predictors["words"].manifest.tasks[0].scheme == "none"
 
 
+@pytest.mark.parametrize(
+    ("respelt", "scheme", "entities"),
+    [
+        ({"B-JOY": "S-JOY", "I-PAIN": "E-PAIN"}, "IOBES", True),
+        ({"B-JOY": "S-JOY", "I-PAIN": "M-PAIN"}, "IOBES", True),
+        ({"B-JOY": "B", "B-PAIN": "B", "I-PAIN": "I"}, "none", False),
+    ],
+)
+def test_a_tagger_is_measured_by_what_it_answers_entities_or_words(world, tiny, respelt, scheme, entities):
+    rows = [(row[0], json.dumps([respelt.get(tag, tag) for tag in json.loads(row[1])]), *row[2:]) for row in table()]
+    outcome, folder = run(world, tiny, rows)
+    predictor = Predictor(tiny, load_artifact(folder))
+    (answer,), _ = predictor.predict([{"tokens": [REST[0], GOOD[0], BAD[0], REST[0]]}])
+    assert predictor.manifest.tasks[0].scheme == scheme
+    assert ("f1" in outcome.metrics["who"], "macro_f1" in outcome.metrics["who"]) == (entities, not entities)
+    assert {label for label, *_ in found(answer)} <= ({"JOY", "PAIN"} if entities else {"B", "I", "O"})
+    assert (len(found(answer)) == 4) == (not entities)
+
+
 def test_whole_texts_and_their_words_are_answered_for_from_one_pass(predictors, artifacts):
     answers, tokens = predictors["both"].predict([{"text": "the great film"}, {"text": "the film was it"}])
     assert found(answers[0]) == [("JOY", 4, 9, "great")]

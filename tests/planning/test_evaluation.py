@@ -70,6 +70,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "/evaluation/group_column",
         "The column 'ward' has 3 groups, and 5 are needed.",
     ),
+    "too few groups for two to be left by each fold": (
+        {"group_column": "ward", "folds": 2},
+        "/evaluation/group_column",
+        "The column 'ward' has 3 groups, and 4 are needed.",
+    ),
     "words as times": (
         {"time_column": "when"},
         "/evaluation/time_column",

@@ -399,3 +399,27 @@ def test_evaluating_counts_the_baseline_unless_it_is_left_out(plan):
     seconds = [plan(evaluation={"baselines": wanted}).estimate.evaluating_seconds for wanted in (True, False)]
     # 1,400 + 600 texts are read, and two classes fitted on 1,400
     assert seconds[0] - seconds[1] == pytest.approx(2_000 * READ_SECONDS["text"] + 1_400 * 2 * FIT_SECONDS["single-label"], abs=2e-3)
+
+
+TUNED = {"method": {"type": "fine-tuning", "top_layers": 1}}
+
+
+def test_evaluating_counts_the_training_and_judging_of_the_other_folds(plan):
+    """Of 2,000 rows 1,440 train, 160 validate and 400 test, in one split and in each of 5 folds."""
+    one = plan(evaluation={"validation_size": 0.08}, **TUNED)
+    five = plan(evaluation={"folds": 5}, **TUNED)
+    assert one.rows == five.rows
+    assert one.estimate.training_seconds == five.estimate.training_seconds
+    expected = 5 * one.estimate.evaluating_seconds + 4 * one.estimate.training_seconds
+    assert five.estimate.evaluating_seconds == pytest.approx(expected, abs=5e-3)
+
+
+def test_folds_whose_features_are_not_kept_make_them_anew(plan):
+    kept, anew = (plan(evaluation={"folds": 3}, budget=budget).estimate for budget in (2**30, 0))
+    assert anew.evaluating_seconds - kept.evaluating_seconds == pytest.approx(2 * kept.preparing_seconds, abs=2e-3)
+
+
+def test_by_time_each_fold_trains_on_a_block_of_rows_more_than_the_one_before(plan):
+    days = dataset(column("review"), column("label", {"neg": 970, "pos": 1030}), column("day", type="number"))
+    made = plan(profile=days, evaluation={"folds": 4, "time_column": "day", "baselines": False}, **TUNED).estimate
+    assert (2 + 3 + 4) * made.training_seconds < made.evaluating_seconds < 12 * made.training_seconds

@@ -170,3 +170,9 @@ def test_a_warning_of_numbers_read_as_text_points_to_the_tasks_own_input():
     numbers = factories.dataset(column("tweet", type="number"), column("mood", {"sad": 150, "glad": 150}), rows=300)
     made = plan(named={"tweets": Source("tweets:3", numbers)})
     assert [warning.pointer for warning in made.warnings if warning.code == "numbers_as_text"] == ["/tasks/1/inputs/text"]
+
+
+def test_evaluating_counts_the_training_of_each_task_alone_on_its_own_rows():
+    method = {"type": "fine-tuning", "top_layers": 1}
+    together, apart = (plan(method=method, evaluation={"single_task": wanted, "baselines": False}).estimate for wanted in (False, True))
+    assert apart.evaluating_seconds == pytest.approx(2 * together.evaluating_seconds + together.training_seconds, rel=1e-3)

@@ -43,6 +43,8 @@ def plan(*tasks: dict[str, Any], data: DatasetProfile | None = None, **options: 
     [
         (BIO, None, ["O", "B-LOC", "B-PER", "I-PER"], "BIO"),
         (IOBES, None, ["O", "B-LOC", "E-LOC", "S-PER"], "IOBES"),
+        ({"O": 9, "B-X": 3, "M-X": 1, "E-X": 3, "S-X": 2}, None, ["O", "B-X", "E-X", "M-X", "S-X"], "IOBES"),
+        ({"O": 9, "B": 3, "I": 1}, None, ["O", "B", "I"], "none"),
         (NOUNS, None, ["O", "NOUN", "VERB"], "none"),
         (BIO, "none", ["O", "B-LOC", "B-PER", "I-PER"], "none"),
         (BIO, "IOBES", ["O", "B-LOC", "B-PER", "I-PER"], "IOBES"),

@@ -45,6 +45,8 @@ def test_spans_are_objects_with_start_end_and_label_whatever_else_they_hold():
         "[" * 100_000,
         "[NaN",
         '[{"start": 1' + "0" * 5_000 + ', "end": 2, "label": "PER"}]',
+        '[{"start": 0, "end": 9007199254740993, "label": "PER"}]',
+        '[{"start": -1' + "0" * 4_000 + ', "end": 2, "label": "PER"}]',
     ],
 )
 def test_other_cells_are_no_spans(cell):
@@ -69,6 +71,8 @@ FAULTS = {
     "IOB2": ("O B-PER I-PER O B-PER B-PER I-PER", []),
     "IOBES": ("O B-PER I-PER E-PER S-LOC O", []),
     "BILOU": ("U-LOC B-PER L-PER", []),
+    "BMES": ("B-PER M-PER M-PER E-PER S-LOC O", []),
+    "BMES that is not ended": ("B-PER M-PER O", ["tag 2 is the last of a chunk that is not ended"]),
     "parts of speech": ("NOUN VERB O X-RAY", []),
     "inside without a beginning": ("O I-PER", ["tag 2 goes on with a chunk that has not begun"]),
     "inside of another": ("B-PER I-LOC", ["tag 2 goes on with a chunk that has not begun"]),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from headstart.specs.reports import TaskReport
-from headstart.specs.verdict import verdict
+from headstart.specs.reports import TaskReport, bounds
+from headstart.specs.verdict import METRICS, verdict
 from tests.rendering.reports import numbers, several, tags, task
 
 
@@ -63,3 +65,12 @@ def test_a_guess_that_beats_the_raw_model_is_what_counts():
     assert "always saying what is commonest reaches 0.870 without it: the difference of +0.013 may be chance" in verdict(
         TaskReport.model_validate(given)
     )
+
+
+def test_the_verdict_of_cross_validation_speaks_of_the_mean_over_the_folds():
+    told = verdict(TaskReport.model_validate(task(folds=[{"accuracy": 0.873}, {"accuracy": 0.893}])))
+    assert told.startswith("With transfer, accuracy is 0.883 (95 % interval 0.850 to 0.912) in the mean of 2 folds; a linear model")
+
+
+def test_every_metric_that_has_a_name_has_bounds():
+    assert [name for name in METRICS if bounds(name) == (-math.inf, math.inf)] == []

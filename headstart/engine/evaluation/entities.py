@@ -9,20 +9,12 @@ Source: conlleval.pl of the CoNLL-2000 shared task, whose rules seqeval has too 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 Entity = tuple[str, int, int]
 """Type, first token, and the token after the last."""
 
 OUTSIDE = "O"
-_TAG = re.compile(r"[BIMELSU](-.+)?", re.DOTALL)
-
-
-def has_entities(tags: Iterable[str]) -> bool:
-    """Whether these tags are of such a scheme; parts of speech are not, and each stands for itself."""
-    distinct = set(tags) - {OUTSIDE}
-    return bool(distinct) and all(_TAG.fullmatch(tag) for tag in distinct) and any(tag[0] in "BI" for tag in distinct)
 
 
 def entities(tags: Sequence[str]) -> list[Entity]:

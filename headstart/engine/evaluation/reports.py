@@ -109,21 +109,29 @@ def regression_report(logits: Floats, targets: Floats, classes: Sequence[str], t
     )
 
 
-def token_report(logits: Sequence[Floats], targets: Sequence[Numbers], tags: Sequence[str], trial: Trial, scoring: Scoring) -> TaskReport:
-    """Of a tag for each token: logits [T, C] and tag numbers [T] of each sentence, −1 for a token without a tag."""
+def token_report(
+    logits: Sequence[Floats], targets: Sequence[Numbers], tags: Sequence[str], trial: Trial, scoring: Scoring, *, of_entities: bool
+) -> TaskReport:
+    """Of a tag for each token.
+
+    Args:
+        logits: of each sentence, [T, C].
+        targets: tag numbers of each sentence, [T]; −1: a token without a tag.
+        of_entities: whether tags name entities, which are then what is counted.
+    """
     said = [each.argmax(axis=1) for each in logits]
     flat, true = np.concatenate(list(logits)), np.concatenate(list(targets))
     there = true >= 0
 
     def measure(given: Sequence[Numbers], _how: Scoring, places: Any) -> Measure:  # noqa: ANN401 - an index
-        return token_tags.measure(given, _picked(targets, places), tags)
+        return token_tags.measure(given, _picked(targets, places), tags, of_entities=of_entities)
 
     return TaskReport(
         problem="token-classification",
         split=trial.split,
         rows=len(targets),
         classes=list(tags),
-        per_class=token_tags.per_class(said, targets, tags),
+        per_class=token_tags.per_class(said, targets, tags, of_entities=of_entities),
         confusion=token_tags.confusion_of_tags(said, targets, len(tags)).tolist(),
         calibration=calibration.calibration(lambda z: calibration.single_label_decisions(z, true[there]), flat[there], scoring.temperature),
         confident_errors=confident.tokens([softmax(scoring.warmed(each), axis=1) for each in logits], targets, tags, trial.rows),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.engine.evaluation.entities import Entity, entities, has_entities
+from headstart.engine.evaluation.entities import Entity, entities
 from headstart.engine.evaluation.resampling import Measure, Measured, Weights
 from headstart.engine.evaluation.single_label import class_reports, confusion, ratio
 from headstart.engine.evaluation.single_label import per_class as per_tag
@@ -22,15 +22,15 @@ Sentences = Sequence[Counts]
 """Tag numbers of each sentence, [T]."""
 
 
-def measure(predicted: Sentences, targets: Sentences, tags: Sequence[str]) -> Measure:
+def measure(predicted: Sentences, targets: Sentences, tags: Sequence[str], *, of_entities: bool) -> Measure:
     """Precision, recall and F1 of entities, and the share of right tokens, as functions of how much sentences count.
 
-    Tags that name no entities, such as parts of speech, have macro-F1 over tags instead. A token whose target is −1 has no tag: it is
+    Tags that are to name no entities, such as parts of speech, have macro-F1 over tags instead. A token whose target is −1 has no tag: it is
     no token, and ends the entity before it.
     """
     tokens = np.array([(target >= 0).sum() for target in targets], np.float64)
     right = np.array([((said == target) & (target >= 0)).sum() for said, target in zip(predicted, targets, strict=True)], np.float64)
-    if not has_entities(tags):
+    if not of_entities:
         counts = np.array([_by_tag(said, target, len(tags)) for said, target in zip(predicted, targets, strict=True)])  # [S, 3, C]
         return _of_tags(counts, right, tokens)
     found = [(set(_named(_masked(said, target), tags)), set(_named(target, tags))) for said, target in zip(predicted, targets, strict=True)]
@@ -48,9 +48,9 @@ def measure(predicted: Sentences, targets: Sentences, tags: Sequence[str]) -> Me
     return measured
 
 
-def per_class(predicted: Sentences, targets: Sentences, tags: Sequence[str]) -> list[ClassReport]:
-    """Of each type of entity, in the order of names; of each tag where tags name none."""
-    if not has_entities(tags):
+def per_class(predicted: Sentences, targets: Sentences, tags: Sequence[str], *, of_entities: bool) -> list[ClassReport]:
+    """Of each type of entity, in the order of names; of each tag where tags are to name none."""
+    if not of_entities:
         return per_tag(confusion_of_tags(predicted, targets, len(tags)), tags)
     hits, said, true = Counter[str](), Counter[str](), Counter[str]()
     for given, target in zip(predicted, targets, strict=True):

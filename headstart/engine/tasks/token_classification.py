@@ -106,10 +106,13 @@ def scoring(logits: NDArray[np.float64], targets: Tagged) -> Scoring:
     return single_label_scoring(logits[targets.teaches], targets.numbers[targets.teaches])
 
 
-def evaluate(logits: NDArray[np.float64], targets: Tagged, classes: Sequence[str], trial: Trial, scoring: Scoring) -> TaskReport:
+def evaluate(
+    logits: NDArray[np.float64], targets: Tagged, classes: Sequence[str], trial: Trial, scoring: Scoring, *, of_entities: bool
+) -> TaskReport:
     """Of what is said of all words, [W, C]: of those that were not seen the first tag, which is `O` where there is one, without any weight."""
     known = np.where(targets.words.seen[:, None], logits, 0.0)
-    return token_report(by_text(known, targets.words), by_text(targets.numbers, targets.words), classes, trial, scoring)
+    said, true = by_text(known, targets.words), by_text(targets.numbers, targets.words)
+    return token_report(said, true, classes, trial, scoring, of_entities=of_entities)
 
 
 def each_word(tags: Sequence[str]) -> list[Found]:
@@ -142,5 +145,10 @@ def _entity(sentence: Sentence, found: Found, scores: NDArray[np.float64]) -> En
     return Entity.model_construct(label=label, score=float(scores[first:end].mean()), start=start, end=stop, text=sentence.text[start:stop])
 
 
-OF_ENTITIES = TaskKind(encode, objective, guesses, None, scoring, evaluate, partial(decode, entities), labelled, strata)
-OF_WORDS = TaskKind(encode, objective, guesses, None, scoring, evaluate, partial(decode, each_word), labelled, strata)
+def _kind(reader: Reader, *, of_entities: bool) -> TaskKind:
+    judged = partial(evaluate, of_entities=of_entities)
+    return TaskKind(encode, objective, guesses, None, scoring, judged, partial(decode, reader), labelled, strata)
+
+
+OF_ENTITIES = _kind(entities, of_entities=True)
+OF_WORDS = _kind(each_word, of_entities=False)

@@ -11,7 +11,7 @@ from scipy.special import expit, softmax
 from sklearn import metrics
 
 from headstart.engine.evaluation import multi_label, regression, single_label, token_tags
-from headstart.engine.evaluation.entities import entities, has_entities
+from headstart.engine.evaluation.entities import entities
 from headstart.engine.evaluation.resampling import values
 
 TAGS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
@@ -112,7 +112,7 @@ def test_entity_metrics_are_those_of_seqeval():
     precision, recall, f1 = (
         score(_words(targets), _words(predicted)) for score in (seqeval.precision_score, seqeval.recall_score, seqeval.f1_score)
     )
-    assert values(token_tags.measure(predicted, targets, TAGS), 60) == pytest.approx(
+    assert values(token_tags.measure(predicted, targets, TAGS, of_entities=True), 60) == pytest.approx(
         {
             "precision": precision,
             "recall": recall,
@@ -121,7 +121,7 @@ def test_entity_metrics_are_those_of_seqeval():
         }
     )
     report = seqeval.classification_report(_words(targets), _words(predicted), output_dict=True)
-    for each in token_tags.per_class(predicted, targets, TAGS):
+    for each in token_tags.per_class(predicted, targets, TAGS, of_entities=True):
         found = report[each.label]
         assert (each.precision, each.recall, each.f1, each.support) == pytest.approx(
             (found["precision"], found["recall"], found["f1-score"], found["support"])
@@ -155,16 +155,20 @@ def test_entities_of_tags(tags: list[str], found: list[tuple[str, int, int]]):
     assert entities(tags) == found
 
 
-def test_parts_of_speech_name_no_entities():
-    assert has_entities(TAGS)
-    assert not has_entities(["O", "NN", "IN"])
-    assert not has_entities(["O"])
+@pytest.mark.parametrize("tags", [["DT", "NN", "IN"], ["O", "B", "I"], ["O", "B-X", "I-X"]])
+def test_tags_that_are_to_name_no_entities_are_measured_one_by_one(tags):
     targets, said = [np.array([0, 1, 2]), np.array([1])], [np.array([0, 1, 1]), np.array([1])]
-    made = values(token_tags.measure(said, targets, ["DT", "NN", "IN"]), 2)
+    made = values(token_tags.measure(said, targets, tags, of_entities=False), 2)
     assert made == pytest.approx({"token_accuracy": 0.75, "macro_f1": metrics.f1_score([0, 1, 2, 1], [0, 1, 1, 1], average="macro")})
+    assert {each.label for each in token_tags.per_class(said, targets, tags, of_entities=False)} == set(tags)
 
 
 def test_a_token_without_a_tag_counts_nowhere():
     targets, said = [np.array([1, 2, -1, 0])], [np.array([1, 2, 2, 0])]
-    assert values(token_tags.measure(said, targets, TAGS), 1) == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "token_accuracy": 1.0}
+    assert values(token_tags.measure(said, targets, TAGS, of_entities=True), 1) == {
+        "precision": 1.0,
+        "recall": 1.0,
+        "f1": 1.0,
+        "token_accuracy": 1.0,
+    }
     assert sum(map(sum, token_tags.confusion_of_tags(said, targets, 5).tolist())) == 3

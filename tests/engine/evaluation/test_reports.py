@@ -54,7 +54,7 @@ def _tags(chance: np.random.Generator, **tested) -> TaskReport:
     logits = [np.eye(3)[each] * 2 + chance.normal(size=(len(each), 3)) for each in targets]
     words = [[f"w{number}" for number in each] for each in targets]
     baselines = word_baselines(list(zip(words, targets, strict=True)), words, TAGS)
-    return token_report(logits, targets, TAGS, Trial("test", NUMBERS, baselines, **tested), Scoring(1.1))
+    return token_report(logits, targets, TAGS, Trial("test", NUMBERS, baselines, **tested), Scoring(1.1), of_entities=True)
 
 
 MAKERS = {"single-label": _single, "multi-label": _several, "regression": _numbers, "token-classification": _tags}
