@@ -20,9 +20,10 @@ from app.idempotency import Running
 from app.multipart import boundary_of
 from app.receiving import opened
 from app.services import Services
+from app.stored import may_be_stored
 from app.uploads import MAGIC_BYTES, Upload, read_format, receive_upload
 from headstart.blobs.local import file_sha256
-from headstart.errors import Conflict, Locked, NotFound, Unavailable, closest, invalid_field, listing, quote
+from headstart.errors import Conflict, Locked, NotFound, closest, invalid_field, listing, quote
 from headstart.specs.datasets import MEDIA_TYPES, ColumnType, Parent
 from headstart.specs.uploads import texts_of
 from headstart.store import datasets as store
@@ -77,21 +78,12 @@ def kept(services: Services, origin: Origin, make: Callable[[], Answer]) -> Answ
     try:
         made = make()
     except BaseException:
-        if not _may_be_stored(services, origin):
+        if not may_be_stored(services, origin.workspace_id, Dataset, origin.dataset_id):
             forget(services, origin)
         raise
     if made.location != f"/v1/datasets/{origin.dataset_id}":
         forget(services, origin)
     return made
-
-
-def _may_be_stored(services: Services, origin: Origin) -> bool:
-    """Whether the row is there, for its COMMIT may have taken effect though nobody heard so, or nobody can tell: then housekeeping will."""
-    try:
-        with services.database.write() as session:
-            return store.was_stored(session, origin.workspace_id, origin.dataset_id)
-    except Unavailable:
-        return True
 
 
 def forget(services: Services, origin: Origin) -> None:

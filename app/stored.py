@@ -1,4 +1,4 @@
-"""Reading the tables of datasets that another request may delete meanwhile."""
+"""Rows and their files, which other requests may delete meanwhile and which may be stored though nobody heard so."""
 
 from __future__ import annotations
 
@@ -9,10 +9,30 @@ import structlog
 
 from app.services import Services
 from headstart.errors import Unavailable
-from headstart.store import datasets
-from headstart.store.tables import Dataset
+from headstart.store import datasets, workspaces
+from headstart.store.tables import Dataset, Upload
 
 log = structlog.get_logger()
+
+
+def ready_dataset(services: Services, workspace_id: str, dataset: str) -> Dataset:
+    """A dataset whose table is there, looked up in a session of its own, which has ended when the table is read.
+
+    Raises:
+        NotFound: there is none of this id.
+        Conflict: `dataset_not_ready`, it is still being read; `state_conflict`, it is invalid.
+    """
+    with services.database.read() as session:
+        return datasets.ready(datasets.get_dataset(session, workspace_id, dataset))
+
+
+def may_be_stored(services: Services, workspace_id: str, table: type[Dataset | Upload], row_id: str) -> bool:
+    """Whether the row is there, for its COMMIT may have taken effect though nobody heard so, or nobody can tell: then housekeeping will."""
+    try:
+        with services.database.write() as session:
+            return workspaces.was_stored(session, workspace_id, table, row_id)
+    except Unavailable:
+        return True
 
 
 @contextmanager

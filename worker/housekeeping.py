@@ -70,7 +70,7 @@ def _forget_upload(database: Database, blobs: LocalBlobs, upload_id: str, now: d
 
 def _nobodys_uploads(database: Database, blobs: LocalBlobs, before: float) -> list[str]:
     """Files of uploads whose row was never written, or went without them, because a process was killed between the two."""
-    old = [name for name in blobs.children(uploads.FOLDER) if blobs.path(uploads.folder_key(name)).stat().st_mtime < before]
+    old = _older(blobs, uploads.FOLDER, before)
     with database.read() as session:
         known = uploads.known_uploads(session, old)
     return [name for name in old if name not in known]
@@ -78,10 +78,14 @@ def _nobodys_uploads(database: Database, blobs: LocalBlobs, before: float) -> li
 
 def _nobodys_datasets(database: Database, blobs: LocalBlobs, before: float) -> list[str]:
     """Files of datasets whose row was never written, or that were deleted while somebody was killed who still wrote to them."""
-    old = [name for name in blobs.children(datasets.FOLDER) if blobs.path(datasets.folder_key(name)).stat().st_mtime < before]
+    old = _older(blobs, datasets.FOLDER, before)
     with database.read() as session:
         alive = datasets.all_alive(session) if old else set()
     return [name for name in old if name not in alive]
+
+
+def _older(blobs: LocalBlobs, folder: str, before: float) -> list[str]:
+    return [name for name in blobs.children(folder) if blobs.path(f"{folder}/{name}").stat().st_mtime < before]
 
 
 def _unfinished(root: Path, before: float) -> list[Path]:

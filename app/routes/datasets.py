@@ -12,7 +12,7 @@ from app.dependencies import CallerHere, IdempotencyKey, PageHere, Reading, Repe
 from app.making import Origin, kept, make_from_file, store_dataset, take_upload
 from app.openapi import file_body, made, problems
 from app.requests import StrictRoute, UploadRoute
-from app.stored import reading_tables
+from app.stored import reading_tables, ready_dataset
 from app.tables import CSV, csv_response
 from app.uploads import FIELDS
 from headstart.data.preview import preview
@@ -89,8 +89,7 @@ def get_dataset(dataset: str, caller: CallerHere, session: Reading) -> Dataset:
 @router.get("/v1/datasets/{dataset}/rows", responses=problems(404, 409))
 def list_dataset_rows(dataset: str, caller: CallerHere, page: PageHere, services: Shared) -> Page[Row]:
     """A look at the rows, in the order of the file; long values are cut."""
-    with services.database.read() as session:
-        row = store.ready(store.get_dataset(session, caller.workspace_id, dataset))
+    row = ready_dataset(services, caller.workspace_id, dataset)
     start = page.number() or 0
     path = services.blobs.path(store.table_key(row.id, row.epoch))
     with reading_tables(services, row):
@@ -111,9 +110,7 @@ def get_dataset_profile(dataset: str, caller: CallerHere, session: Reading) -> P
 @router.get("/v1/datasets/{dataset}/suggestions", responses=problems(404, 409))
 def get_dataset_suggestions(dataset: str, caller: CallerHere, services: Shared) -> Suggestions:
     """What the dataset could be used for: types, tasks to paste into a job, split and group; and what deserves a look before."""
-    with services.database.read() as session:
-        row = store.ready(store.get_dataset(session, caller.workspace_id, dataset))
-    return suggest(store.profile_of(row))
+    return suggest(store.profile_of(ready_dataset(services, caller.workspace_id, dataset)))
 
 
 @router.get("/v1/datasets/{dataset}/problems", response_model=Page[RowProblem], responses=_PROBLEMS)

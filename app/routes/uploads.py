@@ -17,6 +17,7 @@ from app.idempotency import Running
 from app.openapi import made, problems
 from app.receiving import check_offset, growing, receive
 from app.services import Services
+from app.stored import may_be_stored
 from headstart.blobs.growing import synced_size
 from headstart.errors import Conflict, NotFound, TooLarge, Unavailable, not_found
 from headstart.specs.pages import Page
@@ -102,7 +103,7 @@ def _create(services: Services, workspace_id: str, length: int, about: str, repe
         with working(services, repeat) as work:
             made_answer = work.once(partial(make, work))
     except BaseException:
-        if not _may_be_stored(services, workspace_id, upload_id):
+        if not may_be_stored(services, workspace_id, Row, upload_id):
             services.blobs.delete(store.folder_key(upload_id))
         raise
     if not new:
@@ -134,15 +135,6 @@ def _standing(services: Services, workspace_id: str, made_answer: Answer) -> dic
         return tus.told(offset=received_bytes(services, row), expires_at=row.expires_at)
     except NotFound:
         return {}
-
-
-def _may_be_stored(services: Services, workspace_id: str, upload_id: str) -> bool:
-    """Whether the row is there, for its COMMIT may have taken effect though nobody heard so, or nobody can tell: then housekeeping will."""
-    try:
-        with services.database.write() as session:
-            return store.was_stored(session, workspace_id, upload_id)
-    except Unavailable:
-        return True
 
 
 @router.get("/v1/uploads", responses=problems())

@@ -14,6 +14,7 @@ from app.making import Origin, kept, make_from_file, store_dataset, take_rows, t
 from app.openapi import file_body, made, problems
 from app.requests import StrictRoute, UploadRoute
 from app.services import Services
+from app.stored import ready_dataset
 from app.uploads import VERSION_FIELDS, Upload
 from headstart.errors import BadInput, Fault
 from headstart.specs.datasets import HOWS, Dataset
@@ -89,8 +90,7 @@ def _origin(services: Services, workspace_id: str, dataset: str, *, upload_id: s
         NotFound: there is not.
         Conflict: it is not ready.
     """
-    with services.database.read() as session:
-        parent = store.ready(store.get_dataset(session, workspace_id, dataset))
+    parent = ready_dataset(services, workspace_id, dataset)
     return Origin(workspace_id, store.new_dataset_id(), parent_id=parent.id, upload_id=upload_id, within=within)
 
 

@@ -17,7 +17,6 @@ from headstart.store.pages import page
 from headstart.store.references import parse_reference
 from headstart.store.states import TERMINAL
 from headstart.store.tables import Dataset, Job, JobDataset
-from headstart.store.workspaces import hold_workspace
 
 FOLDER = "datasets"
 KIND = "dataset"
@@ -85,12 +84,6 @@ def create_dataset(
         except IntegrityError:
             continue
     raise Conflict("state_conflict", "Too many uploads under this name at once.", "Try again.", retry_after_seconds=1)
-
-
-def was_stored(session: Session, workspace_id: str, dataset_id: str) -> bool:
-    """Whether a transaction whose end was not heard of has made this row; one that is still being committed is waited for."""
-    hold_workspace(session, workspace_id)
-    return session.scalar(select(Dataset.id).where(Dataset.id == dataset_id)) is not None
 
 
 def all_alive(session: Session) -> set[str]:

@@ -85,12 +85,6 @@ def find_upload(session: Session, workspace_id: str, upload_id: str, *, now: dat
     return session.scalars(_kept(workspace_id, now).where(Upload.id == upload_id)).first()
 
 
-def was_stored(session: Session, workspace_id: str, upload_id: str) -> bool:
-    """Whether a transaction whose end was not heard of has made this row; one that is still being committed is waited for."""
-    hold_workspace(session, workspace_id)
-    return session.scalar(select(Upload.id).where(Upload.id == upload_id)) is not None
-
-
 def get_upload(session: Session, workspace_id: str, upload_id: str, *, now: datetime) -> Upload:
     """One that has not expired, whether or not it has become a dataset."""
     upload = find_upload(session, workspace_id, upload_id, now=now)

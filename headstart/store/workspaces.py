@@ -11,7 +11,7 @@ from headstart.errors import not_found
 from headstart.specs.ids import new_id
 from headstart.specs.workspaces import CreateWorkspace
 from headstart.store.pages import page
-from headstart.store.tables import Workspace
+from headstart.store.tables import Dataset, Upload, Workspace
 
 FIRST = "default"
 """The workspace of the installation's operator: made at the first start; its admins may act for other workspaces."""
@@ -43,6 +43,12 @@ def first_workspace(session: Session) -> Workspace | None:
 def hold_workspace(session: Session, workspace_id: str) -> None:
     """Wait for those who are adding rows of this workspace, and keep others from it until the transaction ends."""
     session.scalars(select(Workspace.id).where(Workspace.id == workspace_id).with_for_update()).one()
+
+
+def was_stored(session: Session, workspace_id: str, table: type[Dataset | Upload], row_id: str) -> bool:
+    """Whether a transaction whose end was not heard of has made this row; one that is still being committed is waited for."""
+    hold_workspace(session, workspace_id)
+    return session.get(table, row_id) is not None
 
 
 def list_workspaces(session: Session, *, only: str | None, limit: int, after: str | None) -> tuple[list[Workspace], str | None]:

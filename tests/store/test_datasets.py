@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from headstart.errors import BadInput, Conflict
-from headstart.store import datasets, jobs
+from headstart.store import datasets, jobs, workspaces
 from headstart.store.tables import Dataset
 from tests.store.world import NOW, add_dataset, add_job, add_workspace, at_once
 
@@ -118,6 +118,6 @@ def test_whether_a_row_was_stored_waits_for_whoever_is_still_storing_it(database
     thread.start()
     assert made.wait(10)
     with database.write() as session:
-        assert datasets.was_stored(session, workspace, told[0])
-        assert not datasets.was_stored(session, workspace, datasets.new_dataset_id())
+        assert workspaces.was_stored(session, workspace, Dataset, told[0])
+        assert not workspaces.was_stored(session, workspace, Dataset, datasets.new_dataset_id())
     thread.join()

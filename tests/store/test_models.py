@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from sqlalchemy import select
 
@@ -135,14 +137,17 @@ def test_job_on_a_model_and_its_deletion_at_once_end_with_one_of_them(database):
                 jobs.cancel_job(session, workspace, started, now=NOW)
 
 
+def put_prod(session, workspace: str) -> None:
+    models.put_alias(session, models.get_model(session, workspace, "contested"), "prod", 1)
+
+
 def test_first_uses_of_an_alias_at_once_all_succeed(database):
     for number in range(10):
         with database.write() as session:
             workspace = add_workspace(session)
             add_model(session, workspace, name="contested", dataset=add_dataset(session, workspace, name=f"data-{number}"))
 
-        def put(session, workspace=workspace) -> None:
-            models.put_alias(session, models.get_model(session, workspace, "contested"), "prod", 1)
+        put = partial(put_prod, workspace=workspace)
 
         assert at_once(database, put, put) == [None, None]
         with database.read() as session:
@@ -158,8 +163,7 @@ def test_alias_that_is_put_and_deleted_at_once_ends_one_way_or_the_other(databas
             model = models.get_model(session, workspace, "contested")
             models.put_alias(session, model, "prod", 1)
 
-        def put(session, workspace=workspace) -> None:
-            models.put_alias(session, models.get_model(session, workspace, "contested"), "prod", 1)
+        put = partial(put_prod, workspace=workspace)
 
         def delete(session, workspace=workspace) -> None:
             models.delete_alias(session, models.get_model(session, workspace, "contested"), "prod")
@@ -175,8 +179,7 @@ def test_alias_of_a_model_that_is_deleted_at_once_is_not_found_or_keeps_the_mode
             workspace = add_workspace(session)
             add_model(session, workspace, name="contested", dataset=add_dataset(session, workspace, name=f"data-{number}"))
 
-        def put(session, workspace=workspace) -> None:
-            models.put_alias(session, models.get_model(session, workspace, "contested"), "prod", 1)
+        put = partial(put_prod, workspace=workspace)
 
         def delete(session, workspace=workspace) -> list[str]:
             return models.delete_model(session, workspace, "contested", now=NOW)
