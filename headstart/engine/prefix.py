@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from headstart.engine.attention import use_short_attention
 from headstart.engine.backbones.families import call, pooled_output
 from headstart.engine.boundary import find_layer, run_prefix
+from headstart.engine.convolutions import keep_narrow_exact
 from headstart.engine.inputs import Batch
 from headstart.engine.pooling import pool_with
 from headstart.errors import BadInput
@@ -110,5 +111,7 @@ def _cast_products(module: nn.Module, dtype: torch.dtype) -> nn.Module:
             # its own alone: what stands below it, as the parts of a normed weight do, is shared
             for name, tensor in list(part.named_parameters(recurse=False)):
                 setattr(part, name, nn.Parameter(tensor.to(dtype), requires_grad=False))
+    if next(module.parameters()).device.type == "cpu":
+        keep_narrow_exact(cast)
     use_short_attention(cast)
     return cast

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from headstart.engine.attention import use_short_attention
 from headstart.engine.backbones.families import call, family_of
 from headstart.engine.boundary import find_layer, first_tensor, with_first
+from headstart.engine.convolutions import keep_narrow_exact
 from headstart.engine.dropout import use_byte_dropout
 from headstart.engine.inputs import Batch
 from headstart.engine.pooling import pool_with
@@ -168,7 +169,9 @@ class Suffix:
             if id(parameter) not in shared:
                 parameter.data = parameter.data.to(dtype)
                 parameter.requires_grad_(False)  # noqa: FBT003 - torch takes it by position alone
-        if self.device.type == "cpu":  # both are quicker there, and there alone
+        if self.device.type == "cpu":
+            keep_narrow_exact(module)
+            # both are quicker there, and there alone
             use_short_attention(module)
             use_byte_dropout(module)
         return Suffix(module, self.cut, self.parameters, dtype, self._seen)
