@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,13 @@ from headstart.engine.group import group_now
 from headstart.engine.heads import HEADS, HeadTensors
 from headstart.engine.learning import Learnt, features_of
 from headstart.engine.preparing import Prepared
-from headstart.engine.readout import Vectors
 from headstart.engine.rows import Rows, TaskRows
 from headstart.engine.splits import Split
 from headstart.engine.tasks.tagged import for_each
+from headstart.engine.vectors import ByNumber, through
 from headstart.errors import quote
 from headstart.specs.reports import TaskReport
+from headstart.specs.tasks import Reads
 
 Numbers = NDArray[np.int64]
 
@@ -60,14 +62,15 @@ class _Judging:
     rows: Rows
     split: Split
 
-    def logits(self, rows: Numbers, vectors: Vectors) -> list[NDArray[np.float64]]:
+    def logits(self, rows: Numbers, vectors: Mapping[Reads, ByNumber]) -> list[NDArray[np.float64]]:
         """Of each task, for those of `rows` that have its answer, or for their words, [N, K]; `vectors` are of all of them."""
         made = HEADS[self.context.spec.method.head.type].logits
 
         def of(task: TaskRows, head: HeadTensors) -> NDArray[np.float64]:
             if not task.labelled[rows].any():
                 return np.empty((0, task.plan.outputs))
-            return made(head, task.beside(vectors[task.reads], rows)[for_each(task.labelled, task.targets, rows)])
+            read = task.read(vectors[task.reads], rows, for_each(task.labelled, task.targets, rows))
+            return through(partial(made, head), read)
 
         return [of(task, head) for task, head in zip(self.rows.tasks, self.learnt.heads, strict=True)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +15,17 @@ from headstart.engine.heads import HEADS, Given, HeadTensors, LabelledRows, step
 from headstart.engine.losses import Objective
 from headstart.engine.optimizers import Rates
 from headstart.engine.preparing import Prepared
-from headstart.engine.readout import Vectors
 from headstart.engine.rows import TaskRows
 from headstart.engine.sampling import by_dataset_and_task
 from headstart.engine.sources import PooledSource
 from headstart.engine.splits import Split
 from headstart.engine.training import Learner, Losses, Recipe, Trained, train
+from headstart.engine.vectors import ByNumber, Chosen, all_of, on_disk, width_of
 from headstart.engine.views import Views
 from headstart.errors import EngineFault, quote
 from headstart.planning.schedule import rate_scales, spans
 from headstart.specs.jobs import LEARNING_RATES, FineTuning
+from headstart.specs.tasks import Reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,12 @@ def learn(context: Context, phases: Sequence[Prepared], tasks: Sequence[TaskRows
     return Learnt(trained.heads, delta, trained.steps, trained.epoch)
 
 
-def features_of(context: Context, prepared: Prepared, rows: NDArray[np.int64]) -> Vectors:
+def features_of(context: Context, prepared: Prepared, rows: NDArray[np.int64]) -> Mapping[Reads, ByNumber]:
     """What heads read of these rows as the model now gives it: [N, D] of whole examples, [W, D] of words."""
     if isinstance(prepared.source, PooledSource) and prepared.source.values is not None:
-        return {"example": prepared.source.values[rows]}
+        values = prepared.source.values
+        # what is computed when it is asked for is asked for once
+        return {"example": Chosen(values, rows) if isinstance(values, np.ndarray) else values[rows]}
     return embed_all(prepared.source, rows, context.plan.batch_tokens)
 
 
@@ -84,8 +87,10 @@ class _Fitting:
         heads = []
         for task, objective in zip(self.tasks, self.objectives, strict=True):
             rows = self.views.row(places)
-            seen, judged = np.split(features[task.reads], [len(task.asked(rows)[1])])
-            heads.append(self._solved(task, objective, self._labelled(task, seen, rows), self._labelled(task, judged, validation)))
+            read = features[task.reads]
+            seen, judged = np.split(np.arange(len(read)), [len(task.asked(rows)[1])])
+            parts = self._labelled(task, Chosen(read, seen), rows), self._labelled(task, Chosen(read, judged), validation)
+            heads.append(self._solved(task, objective, *parts))
         return heads
 
     def _solved(self, task: TaskRows, objective: Objective, train: LabelledRows, validation: LabelledRows) -> HeadTensors:
@@ -95,17 +100,17 @@ class _Fitting:
         how, of = "solved" if head.has_loss else "computed", f" for {quote(task.task.name)}" if len(self.tasks) > 1 else ""
         what = "words" if task.reads == "words" else "rows"
         self.context.reporter.log(f"A {head.type} head{of} is {how} on {len(train.targets):,} {what}.")
-        found = fit(head, Given(train, validation, task.plan.outputs, objective, self._tick))
+        keep = on_disk(self.context.cache_root)
+        found = fit(head, Given(train, validation, task.plan.outputs, objective, self._tick, keep))
         if not all(np.isfinite(tensor).all() for tensor in found.values()):
             message = f"The head of the task {quote(task.task.name)} came to numbers that are not finite."
             raise EngineFault("diverged", message, "Look for numbers out of all proportion in the columns that the task names.")
         return found
 
-    def _labelled(self, task: TaskRows, vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> LabelledRows:
+    def _labelled(self, task: TaskRows, vectors: ByNumber, rows: NDArray[np.int64]) -> LabelledRows:
         """What the head reads and learns for those of `rows`, or of their words, that have its answer; `vectors` are of all of them."""
         answers, there = task.asked(rows)
-        read = task.beside(vectors, rows)
-        return LabelledRows(read, answers) if there.all() else LabelledRows(read[there], answers[there])
+        return LabelledRows(task.read(vectors, rows, there), answers[there])
 
     def by_steps(self, phases: Sequence[Prepared]) -> Trained:
         """The heads with what learns of the backbone, phase by phase; each goes on from the best epoch so far."""
@@ -158,7 +163,7 @@ class _Fitting:
         if not head.stepped:
             return self.at_once(prepared)
         assert start is not None  # noqa: S101 - else the spec's class says that it is not stepped
-        widths = {read: vectors.shape[1] for read, vectors in features_of(self.context, prepared, self.split.train[:1]).items()}
+        widths = {read: width_of(vectors) for read, vectors in features_of(self.context, prepared, self.split.train[:1]).items()}
         generator = torch.Generator().manual_seed(self.context.spec.training.seed)
         random = [
             stepped.in_unit(
@@ -173,9 +178,8 @@ class _Fitting:
         """The heads alone, on the features as they are; each row goes through the backbone once, in one of its views."""
         rows = np.concatenate([self.split.train, self.split.validation])
         read, words = features_of(self.context, prepared, rows), prepared.source.words
-        source = PooledSource(
-            read.get("example"), read.get("words"), None if words is None else words[rows], device=self.context.backbone.device
-        )
+        of_words = None if "words" not in read else all_of(read["words"])
+        source = PooledSource(read.get("example"), of_words, None if words is None else words[rows], device=self.context.backbone.device)
         train_rows, validation_rows = np.split(np.arange(len(rows)), [len(self.split.train)])
         options = self.context.spec.training.model_copy(update={"epochs": epochs, "patience": None})
         recipe = self._recipe(LEARNING_RATES["feature-extraction"])

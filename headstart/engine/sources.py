@@ -19,18 +19,12 @@ from headstart.engine.inputs.words import spread
 from headstart.engine.optimizers import takes_tables
 from headstart.engine.readout import Read, Readout
 from headstart.engine.suffix import Suffix
+from headstart.engine.vectors import ByNumber
 from headstart.specs.jobs import Training
 
 Rows = NDArray[np.int64]
 
 _CPU = torch.device("cpu")
-
-
-class ByNumber(Protocol):
-    """Features by row number: an array [N, D], or what computes them."""
-
-    def __getitem__(self, rows: Rows) -> NDArray[np.float32]: ...
-    def __len__(self) -> int: ...
 
 
 class Source(Protocol):

@@ -59,18 +59,18 @@ def test_a_head_keeps_as_many_numbers_as_the_plan_says(head):
 def test_prototype_answers_with_the_nearest_class_mean(validation):
     train, test = blobs(200, 4), blobs(500, 4, seed=1)
     tensors = fitted(PrototypeHead(type="prototype"), train, blobs(validation, 4, seed=2))
-    means = np.stack([train.features[train.targets == number].mean(axis=0) for number in range(4)])
-    distances = np.square(test.features[:, None].astype(np.float64) - means[None]).sum(axis=2)
-    answers = HEADS["prototype"].logits(tensors, test.features).argmax(axis=1)
+    means = np.stack([train.features[:][train.targets == number].mean(axis=0) for number in range(4)])
+    distances = np.square(test.features[:][:, None].astype(np.float64) - means[None]).sum(axis=2)
+    answers = HEADS["prototype"].logits(tensors, test.features[:]).argmax(axis=1)
     assert np.array_equal(answers, distances.argmin(axis=1))
-    assert np.array_equal(answers, NearestCentroid().fit(train.features, train.targets).predict(test.features))
+    assert np.array_equal(answers, NearestCentroid().fit(train.features[:], train.targets).predict(test.features[:]))
 
 
 def test_prototype_scores_are_those_of_scaled_distances_and_mean_something():
     train, validation, test = blobs(400, 4), blobs(300, 4, seed=2), blobs(500, 4, seed=1)
-    scores = HEADS["prototype"].logits(fitted(PrototypeHead(type="prototype"), train, validation), test.features)
+    scores = HEADS["prototype"].logits(fitted(PrototypeHead(type="prototype"), train, validation), test.features[:])
     means = class_means(train, 4)
-    distances = np.square(test.features[:, None] - means[None]).sum(axis=2)
+    distances = np.square(test.features[:][:, None] - means[None]).sum(axis=2)
     # differences of scores between classes are differences of −distance / 2s, with one s for all
     ratio = (scores[:, 1] - scores[:, 0]) / (distances[:, 0] - distances[:, 1])
     assert np.allclose(ratio, ratio[0], rtol=1e-3)
@@ -82,7 +82,7 @@ def test_prototype_scores_are_those_of_scaled_distances_and_mean_something():
 def test_prototype_of_a_class_without_training_rows_is_never_the_answer():
     rows = blobs(100, 3)
     tensors = fitted(PrototypeHead(type="prototype"), rows, classes=5)
-    scores = HEADS["prototype"].logits(tensors, np.concatenate([rows.features, np.zeros((1, 6), np.float32)]))
+    scores = HEADS["prototype"].logits(tensors, np.concatenate([rows.features[:], np.zeros((1, 6), np.float32)]))
     assert set(scores.argmax(axis=1)) <= {0, 1, 2}
     assert np.isfinite(scores).all()
 
@@ -98,13 +98,13 @@ def test_one_row_of_each_class_is_a_prototype(each):
 @pytest.mark.parametrize("k", [1, 5, 30])
 def test_knn_votes_as_scikit_learn_does(distance, k):
     train, test = blobs(300, 4), blobs(400, 4, seed=1)
-    scores = HEADS["knn"].logits(fitted(KnnHead(type="knn", k=k, distance=distance), train), test.features)
-    reference = KNeighborsClassifier(n_neighbors=k, metric=distance).fit(train.features.astype(np.float64), train.targets)
-    theirs = reference.predict_proba(test.features.astype(np.float64))
+    scores = HEADS["knn"].logits(fitted(KnnHead(type="knn", k=k, distance=distance), train), test.features[:])
+    reference = KNeighborsClassifier(n_neighbors=k, metric=distance).fit(train.features[:].astype(np.float64), train.targets)
+    theirs = reference.predict_proba(test.features[:].astype(np.float64))
     # one vote more than k is shared by all classes; a row in hundreds may have a neighbour as far as another in float32
     same = np.isclose(np.exp(scores), (theirs * k + 1 / 4) / (k + 1)).all(axis=1)
     assert same.mean() > 0.99
-    assert (scores.argmax(axis=1) == reference.predict(test.features)).mean() > 0.99
+    assert (scores.argmax(axis=1) == reference.predict(test.features[:])).mean() > 0.99
     assert np.allclose(np.exp(scores).sum(axis=1), 1.0)
 
 
@@ -113,14 +113,14 @@ def test_knn_in_blocks_is_knn_at_once(monkeypatch):
 
     train, test = blobs(100, 4), blobs(64, 4, seed=1)
     tensors = fitted(KnnHead(type="knn"), train)
-    at_once = HEADS["knn"].logits(tensors, test.features)
+    at_once = HEADS["knn"].logits(tensors, test.features[:])
     monkeypatch.setattr(knn, "BLOCK", 700)
-    assert np.array_equal(HEADS["knn"].logits(tensors, test.features), at_once)
+    assert np.array_equal(HEADS["knn"].logits(tensors, test.features[:]), at_once)
 
 
 def test_knn_with_fewer_rows_than_shall_vote_asks_all_of_them():
     rows = LabelledRows(np.eye(3, dtype=np.float32), np.array([0, 1, 1]))
-    scores = HEADS["knn"].logits(fitted(KnnHead(type="knn", k=10), rows, classes=2), rows.features)
+    scores = HEADS["knn"].logits(fitted(KnnHead(type="knn", k=10), rows, classes=2), rows.features[:])
     assert np.allclose(np.exp(scores), [[1.5 / 4, 2.5 / 4]])
 
 

@@ -12,7 +12,7 @@ import errno
 import os
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from headstart.engine.cache.index import Index, Rows, by_shard, distinct, prefix
 from headstart.engine.cache.keys import CacheKey
 from headstart.engine.cache.locks import Lock, hold
 from headstart.engine.cache.shards import RECORD, VALUES, Damaged, Shard, read_shard, take_away, write_shard
+from headstart.engine.vectors import PIECE_ROWS, on_disk
 
 __all__ = ["RECORD", "VALUES", "CacheKey", "FeatureCache", "distinct", "prune", "survey"]
 
@@ -85,14 +86,27 @@ class FeatureCache:
 
         Returns:
             Values, float32 [N, D], zeros where nothing is known (D is 0 while the cache is empty), and which rows were found, bool [N].
+            The values lie in order in a file of their own (`vectors.on_disk`) and cannot be written to: a batch out of many shards
+            would take as many reads, and all rows in memory would be a bound on their number.
+
+        Raises:
+            OSError: the disk is full or not writable.
         """
         shard_of, place, found = self._locate(rows)
         width = int(self._shards[0].values.shape[1]) if self._shards else 0
-        values = np.zeros((len(rows), width), np.float32)
-        for number, wanted in by_shard(shard_of, np.flatnonzero(found)):
-            shard = self._shards[number]
-            values[wanted] = shard.values[torch.from_numpy(shard.offsets[place[wanted]])].float().numpy()
-        return values, found
+
+        def parts() -> Iterator[NDArray[np.float32]]:
+            for start in range(0, len(rows), PIECE_ROWS):
+                part = slice(start, start + PIECE_ROWS)
+                values = np.zeros((len(found[part]), width), np.float32)
+                for number, wanted in by_shard(shard_of[part], np.flatnonzero(found[part])):
+                    shard = self._shards[number]
+                    values[wanted] = shard.values[torch.from_numpy(shard.offsets[place[part][wanted]])].float().numpy()
+                yield values
+
+        if not width:
+            return np.zeros((len(rows), 0), np.float32), found
+        return on_disk(self.root)(parts(), width), found
 
     def find(self, rows: Rows) -> list[Tensor | None]:
         """What is known of each of these rows when a row has one vector for each token: [T, D] mapped from the disk, None if unknown.

@@ -16,7 +16,7 @@ __all__ = ["HEADS", "Given", "HeadKind", "HeadTensors", "LabelledRows"]
 def _solve_linear(_head: LinearHead, given: Given) -> HeadTensors:
     train, validation = given.train, given.validation
     solved = linear.solve(
-        train.features, train.targets, validation.features, validation.targets, given.outputs, given.objective, given.tick
+        train.features, train.targets, validation.features, validation.targets, given.outputs, given.objective, given.tick, given.keep
     )
     return {"weight": solved.weight, "bias": solved.bias}
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from headstart.engine.losses import Objective
+from headstart.engine.vectors import ByNumber, Keep, in_memory
 
 HeadTensors = dict[str, NDArray[np.float32]]
 """A head's parameters by name, as an artifact keeps them."""
@@ -21,19 +22,26 @@ HeadTensors = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class LabelledRows:
-    features: NDArray[np.float32]  # [N, D]
+    features: ByNumber  # [N, D]
     targets: NDArray[Any]  # [N] or [N, C], as their task encodes them
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a head is fitted to; `tick` is called now and then, so that a long fit is seen to live. `outputs` is K."""
+    """What a head is fitted to.
+
+    Attributes:
+        outputs: K.
+        tick: called now and then, so that a long fit is seen to live.
+        keep: where what is made of all rows may lie.
+    """
 
     train: LabelledRows
     validation: LabelledRows
     outputs: int
     objective: Objective
     tick: Callable[[], None] = lambda: None
+    keep: Keep = in_memory
 
 
 @dataclass(frozen=True, slots=True)

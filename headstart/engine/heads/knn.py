@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.engine.heads.kinds import Given, HeadTensors
+from headstart.engine.vectors import all_of
 from headstart.specs.heads import KnnHead
 
 BLOCK = 4_000_000
@@ -27,7 +28,8 @@ BLOCK = 4_000_000
 
 def fit(head: KnnHead, given: Given) -> HeadTensors:
     rows = given.train
-    kept = {"points": rows.features} if head.distance == "euclidean" else {"directions": _directions(rows.features)}
+    features = all_of(rows.features)  # the head is made of them
+    kept = {"points": features} if head.distance == "euclidean" else {"directions": _directions(features)}
     if np.issubdtype(rows.targets.dtype, np.integer):
         kept["counts"] = np.bincount(rows.targets, minlength=given.outputs).astype(np.float32)
     return {**kept, "targets": rows.targets.astype(np.float32), "k": np.array([min(head.k, len(rows.targets))], np.float32)}

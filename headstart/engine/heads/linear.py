@@ -7,7 +7,8 @@ The losses of all problems (`engine.losses`) are convex, with class weights and 
 Standardisation is folded into the answer, so that a head is one matrix and one bias on the features as they come. λ is the one with the
 least validation loss on a walk from strong to weak, each solution the start of the next.
 
-Axes: N rows, D width, C classes, K numbers that the head gives. Products run in float32, what is summed up in float64.
+Axes: N rows, D width, C classes, K numbers that the head gives. Products run in float32, what is summed up in float64. Rows are walked piece by
+piece, so that memory does not grow with them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from scipy.optimize import fmin_l_bfgs_b
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # it has no annotations
 
 from headstart.engine.losses import Objective, Squares
+from headstart.engine.vectors import ByNumber, Floats, Keep, in_memory, pieces, through, width_of
 
 STRENGTHS = tuple(float(10.0 ** (-half / 2)) for half in range(9))
 """λ from 1 to 1e-4. On MiniLM features the best lies near 0.1 for 1,400 rows of 2 classes and near 0.001 for 7,000 rows of 77."""
@@ -37,8 +39,6 @@ LEAST_SCALE = 1e-3
 TOLERANCE = 1e-5
 MOST_ITERATIONS = 300
 
-Floats = NDArray[np.float32]
-
 
 @dataclass(frozen=True, slots=True)
 class LinearHead:
@@ -49,13 +49,14 @@ class LinearHead:
 
 
 def solve(
-    x: Floats,
+    x: ByNumber,
     targets: NDArray[Any],
-    x_validation: Floats,
+    x_validation: ByNumber,
     targets_validation: NDArray[Any],
     outputs: int,
     objective: Objective,
     tick: Callable[[], None] = lambda: None,
+    keep: Keep = in_memory,
 ) -> LinearHead:
     """The head with the best λ. The same input gives the same bits, whatever number of threads the process has.
 
@@ -66,9 +67,10 @@ def solve(
         outputs: K.
         objective: what is lowered, and what λ is judged by. The head gives what is meant, not what is learnt in its unit.
         tick: called after each step, so that a long solve is seen to live.
+        keep: where the standardised features lie while it solves.
     """
     mean, scale = _standardisation(x)
-    z, z_validation = (_standardised(part, mean, scale) for part in (x, x_validation))
+    z, z_validation = (keep(_standardised(part, mean, scale), width_of(x)) for part in (x, x_validation))
     data = _Data(z, targets, outputs, objective, tick)
     # one thread: these products are small, and threads that wait for each other cost more than they bring (measured 10× on a busy machine)
     with threadpool_limits(limits=1):
@@ -87,20 +89,20 @@ def logits(weight: Floats, bias: Floats, x: Floats) -> NDArray[np.float64]:
     return x.astype(np.float64) @ weight.T.astype(np.float64) + bias.astype(np.float64)
 
 
-def _standardisation(x: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    mean = x.mean(axis=0, dtype=np.float64)
-    # in pieces: `std` would make a float64 copy of all rows
-    squares = sum((np.square(x[at : at + 4096] - mean).sum(axis=0) for at in range(0, len(x), 4096)), np.zeros(x.shape[1]))
+def _standardisation(x: ByNumber) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    nothing = np.zeros(width_of(x))
+    mean = sum((piece.sum(axis=0, dtype=np.float64) for _, piece in pieces(x)), nothing) / len(x)
+    squares = sum((np.square(piece - mean).sum(axis=0) for _, piece in pieces(x)), nothing)
     deviation = np.sqrt(squares / len(x))
     widest = float(deviation.max(initial=0.0))
     return mean, (np.maximum(deviation, LEAST_SCALE * widest) if widest > 0 else np.ones_like(deviation))
 
 
-def _standardised(x: Floats, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> Floats:
-    """A float32 copy, the only one that is made of the rows."""
-    z = x - mean.astype(np.float32)
-    z /= scale.astype(np.float32)
-    return np.ascontiguousarray(z)
+def _standardised(x: ByNumber, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> Iterator[Floats]:
+    for _, piece in pieces(x):
+        z = piece - mean.astype(np.float32)
+        z /= scale.astype(np.float32)
+        yield z
 
 
 def _walk(data: _Data, z_validation: Floats, targets: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
@@ -108,11 +110,16 @@ def _walk(data: _Data, z_validation: Floats, targets: NDArray[Any]) -> tuple[NDA
     best, best_loss, best_strength = np.zeros(data.size), float("inf"), float("inf")
     for strength, parameters in _path(data):
         weight, bias = _unpack(parameters, data.outputs)
-        loss = data.objective.judge(z_validation @ weight.T + bias, targets)
+        loss = data.objective.judge(_scored(z_validation, weight, bias), targets)
         if not loss < best_loss:  # nor one that is not a number
             break
         best, best_loss, best_strength = parameters, loss, strength
     return best, best_strength
+
+
+def _scored(z: Floats, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[N, K]."""
+    return through(lambda piece: piece @ weight.T + bias, z)
 
 
 def _path(data: _Data) -> Iterator[tuple[float, NDArray[np.float64]]]:
@@ -155,10 +162,14 @@ class _Data:
     def lowered(self, parameters: NDArray[np.float64], strength: float) -> tuple[float, NDArray[np.float64]]:
         """Loss with its penalty, and its gradient."""
         weight, bias = _unpack(parameters, self.outputs)
-        scores = self.z @ weight.T.astype(np.float32)  # [N, K]
-        scores += bias.astype(np.float32)
-        loss, slopes = self.objective.solvable(scores, self.targets)
-        gradient = np.empty((self.outputs, self.z.shape[1] + 1))
-        gradient[:, :-1] = (slopes.T @ self.z) / len(self.z) + strength * weight
-        gradient[:, -1] = slopes.sum(axis=0, dtype=np.float64) / len(self.z)
+        loss, gradient = 0.0, np.zeros((self.outputs, self.z.shape[1] + 1))
+        for part, piece in pieces(self.z):
+            scores = piece @ weight.T.astype(np.float32)  # [N, K]
+            scores += bias.astype(np.float32)
+            mean, slopes = self.objective.solvable(scores, self.targets[part])
+            loss += mean * len(piece) / len(self.z)
+            gradient[:, :-1] += slopes.T @ piece
+            gradient[:, -1] += slopes.sum(axis=0, dtype=np.float64)
+        gradient /= len(self.z)
+        gradient[:, :-1] += strength * weight
         return loss + 0.5 * strength * float((weight * weight).sum()), gradient.ravel()

@@ -22,6 +22,7 @@ from scipy.optimize import minimize_scalar
 from headstart.engine.heads.kinds import Given, HeadTensors, LabelledRows
 from headstart.engine.heads.linear import LEAST_VALIDATION, logits
 from headstart.engine.losses import log_loss
+from headstart.engine.vectors import pieces, through, width_of
 from headstart.specs.heads import PrototypeHead
 
 NEVER = -1e6
@@ -35,7 +36,8 @@ def fit(_head: PrototypeHead, given: Given) -> HeadTensors:
     """`weight` [C, D] and `bias` [C]."""
     train = given.train
     counts = np.bincount(train.targets, minlength=given.outputs)
-    means, middle = class_means(train, given.outputs), train.features.mean(axis=0, dtype=np.float64)
+    means = class_means(train, given.outputs)
+    middle = counts @ means / len(train.targets)
     means[counts == 0] = middle
     spread = _spread(train, means, middle)
     rows = given.validation if len(given.validation.targets) >= LEAST_VALIDATION else train
@@ -50,26 +52,23 @@ def fit(_head: PrototypeHead, given: Given) -> HeadTensors:
     def loss(log_scale: float) -> float:
         given.tick()
         made = folded(log_scale)
-        return log_loss(logits(made["weight"], made["bias"], rows.features), rows.targets)
+        return log_loss(through(lambda piece: logits(made["weight"], made["bias"], piece), rows.features), rows.targets)
 
     return folded(float(minimize_scalar(loss, bounds=SCALES, method="bounded", options={"xatol": 0.01}).x))
 
 
 def class_means(rows: LabelledRows, classes: int) -> NDArray[np.float64]:
     """[C, D]; zeros for a class without rows."""
-    order = np.argsort(rows.targets, kind="stable")
-    present, starts, counts = np.unique(rows.targets[order], return_index=True, return_counts=True)
-    means = np.zeros((classes, rows.features.shape[1]))
-    means[present] = np.add.reduceat(rows.features[order], starts, axis=0, dtype=np.float64) / counts[:, None]
-    return means
+    sums = np.zeros((classes, width_of(rows.features)))
+    for part, piece in pieces(rows.features):
+        order = np.argsort(rows.targets[part], kind="stable")
+        present, starts = np.unique(rows.targets[part][order], return_index=True)
+        sums[present] += np.add.reduceat(piece[order], starts, axis=0, dtype=np.float64)
+    return sums / np.maximum(np.bincount(rows.targets, minlength=classes), 1)[:, None]
 
 
 def _spread(rows: LabelledRows, means: NDArray[np.float64], middle: NDArray[np.float64]) -> float:
     """Mean squared distance of a row from its class's mean; where each row is a mean, that of the means from the middle."""
-    # in pieces: all at once would be a float64 copy of all rows
-    pieces = (
-        np.square(rows.features[at : at + 4096] - means[rows.targets[at : at + 4096]]).sum() for at in range(0, len(rows.targets), 4096)
-    )
-    spread = float(sum(pieces)) / len(rows.targets)
+    spread = float(sum(np.square(piece - means[rows.targets[part]]).sum() for part, piece in pieces(rows.features))) / len(rows.targets)
     between = float(np.square(means - middle).sum(axis=1).mean())
     return max(spread, 1e-6 * between) or 1.0
