@@ -146,9 +146,8 @@ class Recomputed:
     batch_tokens: int
     halved: Halved
 
-    def __getitem__(self, which: NDArray[np.int64] | slice) -> Floats:
+    def __getitem__(self, rows: NDArray[np.int64]) -> Floats:
         """[N, D] of these examples, in this order."""
-        rows = np.arange(len(self))[which]
         encoded = self.preprocessor.encode(Picked(self.examples, rows), self.limit)
         alike, places = self.preprocessor.alike, np.arange(len(rows))
         parts = computed_parts(self.prefix, encoded, places, self.batch_tokens, alike=alike, halved=self.halved)

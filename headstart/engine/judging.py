@@ -26,7 +26,7 @@ from headstart.engine.preparing import Prepared
 from headstart.engine.rows import Rows, TaskRows
 from headstart.engine.splits import Split
 from headstart.engine.tasks.tagged import for_each
-from headstart.engine.vectors import ByNumber, through
+from headstart.engine.vectors import InOrder, through
 from headstart.errors import quote
 from headstart.specs.reports import TaskReport
 from headstart.specs.tasks import Reads
@@ -62,7 +62,7 @@ class _Judging:
     rows: Rows
     split: Split
 
-    def logits(self, rows: Numbers, vectors: Mapping[Reads, ByNumber]) -> list[NDArray[np.float64]]:
+    def logits(self, rows: Numbers, vectors: Mapping[Reads, InOrder]) -> list[NDArray[np.float64]]:
         """Of each task, for those of `rows` that have its answer, or for their words, [N, K]; `vectors` are of all of them."""
         made = HEADS[self.context.spec.method.head.type].logits
 

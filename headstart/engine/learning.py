@@ -20,7 +20,7 @@ from headstart.engine.sampling import by_dataset_and_task
 from headstart.engine.sources import PooledSource
 from headstart.engine.splits import Split
 from headstart.engine.training import Learner, Losses, Recipe, Trained, train
-from headstart.engine.vectors import ByNumber, Chosen, all_of, on_disk, width_of
+from headstart.engine.vectors import Chosen, InOrder, all_of, in_memory, on_disk, width_of
 from headstart.engine.views import Views
 from headstart.errors import EngineFault, quote
 from headstart.planning.schedule import rate_scales, spans
@@ -63,7 +63,7 @@ def learn(context: Context, phases: Sequence[Prepared], tasks: Sequence[TaskRows
     return Learnt(trained.heads, delta, trained.steps, trained.epoch)
 
 
-def features_of(context: Context, prepared: Prepared, rows: NDArray[np.int64]) -> Mapping[Reads, ByNumber]:
+def features_of(context: Context, prepared: Prepared, rows: NDArray[np.int64]) -> Mapping[Reads, InOrder]:
     """What heads read of these rows as the model now gives it: [N, D] of whole examples, [W, D] of words."""
     if isinstance(prepared.source, PooledSource) and prepared.source.values is not None:
         values = prepared.source.values
@@ -100,14 +100,15 @@ class _Fitting:
         how, of = "solved" if head.has_loss else "computed", f" for {quote(task.task.name)}" if len(self.tasks) > 1 else ""
         what = "words" if task.reads == "words" else "rows"
         self.context.reporter.log(f"A {head.type} head{of} is {how} on {len(train.targets):,} {what}.")
-        keep = on_disk(self.context.cache_root)
+        # where features need not be kept for a job to run, it needs no disk either
+        keep = on_disk(self.context.cache_root) if self.context.plan.cache.mode == "cached" else in_memory
         found = fit(head, Given(train, validation, task.plan.outputs, objective, self._tick, keep))
         if not all(np.isfinite(tensor).all() for tensor in found.values()):
             message = f"The head of the task {quote(task.task.name)} came to numbers that are not finite."
             raise EngineFault("diverged", message, "Look for numbers out of all proportion in the columns that the task names.")
         return found
 
-    def _labelled(self, task: TaskRows, vectors: ByNumber, rows: NDArray[np.int64]) -> LabelledRows:
+    def _labelled(self, task: TaskRows, vectors: InOrder, rows: NDArray[np.int64]) -> LabelledRows:
         """What the head reads and learns for those of `rows`, or of their words, that have its answer; `vectors` are of all of them."""
         answers, there = task.asked(rows)
         return LabelledRows(task.read(vectors, rows, there), answers[there])

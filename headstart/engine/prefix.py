@@ -90,7 +90,7 @@ def own_vector(module: nn.Module, batch: Batch) -> Tensor:
 def in_dtype(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """`module` for autocast to `dtype`: the weights of its products cast once, every other tensor shared with `module`.
 
-    The answers are those of autocast on `module` itself, but for attention over short sequences (`engine.attention`).
+    The answers are those of autocast on `module` itself, but for attention over short sequences and narrow convolutions.
     One copy is kept for each module and dtype.
     """
     if dtype is torch.float32:

@@ -23,7 +23,7 @@ from headstart.engine.splits import Told, group_numbers, times_of
 from headstart.engine.tables import DatasetTable, tables_of
 from headstart.engine.tasks import TaskKind, kind_of
 from headstart.engine.tasks.tagged import Answers, Tagged, asked, for_each, reads
-from headstart.engine.vectors import ByNumber, Chosen
+from headstart.engine.vectors import Chosen, InOrder
 from headstart.errors import EngineFault, quote
 from headstart.specs.datasets import SPLITS
 from headstart.specs.evaluation import Evaluation
@@ -82,7 +82,7 @@ class TaskRows:
         """What each vector of these rows stands for, [V, …], and whether it is to be learnt from, [V]."""
         return asked(self.targets, self.labelled, rows)
 
-    def read(self, vectors: ByNumber, rows: NDArray[np.int64], which: NDArray[np.bool_]) -> ByNumber:
+    def read(self, vectors: InOrder, rows: NDArray[np.int64], which: NDArray[np.bool_]) -> InOrder:
         """What the head reads of these rows where `which` says so, [V]: the backbone's vectors [V, D] and the extra numbers, [V, D + F]."""
         numbers, places = self.numbers, np.flatnonzero(which)
         return Chosen(vectors, places, None if numbers is None else for_each(numbers, self.targets, rows)[places])

@@ -169,9 +169,7 @@ class Suffix:
             if id(parameter) not in shared:
                 parameter.data = parameter.data.to(dtype)
                 parameter.requires_grad_(False)  # noqa: FBT003 - torch takes it by position alone
-        if self.device.type == "cpu":
-            keep_narrow_exact(module)
-            # both are quicker there, and there alone
+        if self.device.type == "cpu":  # both are quicker there, and there alone
             use_short_attention(module)
             use_byte_dropout(module)
         return Suffix(module, self.cut, self.parameters, dtype, self._seen)
@@ -233,6 +231,8 @@ def make_suffix(module: nn.Module, cut: Cut, trainable: Sequence[str], probe: Ba
     """
     seen = _outputs(module, [layer.name for layer in cut.below], probe)
     made = adapted(module, {name: module.get_parameter(name).data for name in trainable})
+    if next(made.parameters()).device.type == "cpu":  # it may run under autocast
+        keep_narrow_exact(made)
     return Suffix(made, cut, {name: made.get_parameter(name) for name in trainable}, torch.float32, seen)
 
 

@@ -24,15 +24,22 @@ PIECE_ROWS = 4096
 class ByNumber(Protocol):
     """Vectors by row number: an array [N, D], or what takes or computes them."""
 
+    def __getitem__(self, rows: Rows, /) -> Floats: ...
+    def __len__(self) -> int: ...
+
+
+class InOrder(Protocol):
+    """Vectors that can be walked too, and cost nothing but the walk: an array [N, D], or what takes them from one."""
+
     def __getitem__(self, rows: Rows | slice, /) -> Floats: ...
     def __len__(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
     """Some of the vectors, in an order of their own and without a copy, with numbers of their own beside them."""
 
-    vectors: ByNumber
+    vectors: InOrder
     rows: Rows  # [N]
     beside: Floats | None = None  # [N, F]
 
@@ -44,24 +51,24 @@ class Chosen:
         return len(self.rows)
 
 
-def all_of(vectors: ByNumber) -> Floats:
+def all_of(vectors: InOrder) -> Floats:
     """In memory, [N, D]."""
     return vectors[:]
 
 
-def width_of(vectors: ByNumber) -> int:
+def width_of(vectors: InOrder) -> int:
     """D."""
     return int(vectors[:0].shape[1])
 
 
-def pieces(vectors: ByNumber) -> Iterator[tuple[slice, Floats]]:
+def pieces(vectors: InOrder) -> Iterator[tuple[slice, Floats]]:
     """Where each piece lies, and its vectors; none of no rows."""
     for start in range(0, len(vectors), PIECE_ROWS):
         part = slice(start, start + PIECE_ROWS)
         yield part, vectors[part]
 
 
-def through(function: Callable[[Floats], NDArray[Any]], vectors: ByNumber) -> NDArray[Any]:
+def through(function: Callable[[Floats], NDArray[Any]], vectors: InOrder) -> NDArray[Any]:
     """What `function` gives for all vectors, [N, …], asked piece by piece."""
     return np.concatenate([function(piece) for _, piece in pieces(vectors)] or [function(vectors[:0])])
 
@@ -86,11 +93,13 @@ def on_disk(folder: Path) -> Keep:
         folder.mkdir(parents=True, exist_ok=True)
         # written, then mapped: room that a map asks for where a disk has none ends the process
         with tempfile.TemporaryFile(dir=folder) as file:
+            rows = 0
             for part in parts:
                 file.write(np.ascontiguousarray(part, np.float32).reshape(-1).view(np.uint8).data)
+                rows += len(part)
             file.flush()
-            if file.tell() == 0:
-                return np.empty((0, width), np.float32)
-            return np.asarray(np.memmap(file, np.float32, "r").reshape(-1, width))
+            if rows * width == 0:  # nothing cannot be mapped
+                return np.empty((rows, width), np.float32)
+            return np.asarray(np.memmap(file, np.float32, "r", shape=(rows, width)))
 
     return keep

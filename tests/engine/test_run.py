@@ -100,7 +100,7 @@ def test_plan_without_a_cache_keeps_nothing(world, tiny):
 
     outcome, _ = world.run(tiny, ROWS, change=without)
     assert outcome.cache["rows_computed"] == 150
-    assert not any(world.cache_root.rglob("*"))
+    assert not world.cache_root.exists()
 
 
 def test_rows_without_a_text_or_a_label_are_dropped_and_told(world, tiny):

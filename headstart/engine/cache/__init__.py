@@ -104,8 +104,6 @@ class FeatureCache:
                     values[wanted] = shard.values[torch.from_numpy(shard.offsets[place[part][wanted]])].float().numpy()
                 yield values
 
-        if not width:
-            return np.zeros((len(rows), 0), np.float32), found
         return on_disk(self.root)(parts(), width), found
 
     def find(self, rows: Rows) -> list[Tensor | None]:

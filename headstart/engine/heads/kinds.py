@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from headstart.engine.losses import Objective
-from headstart.engine.vectors import ByNumber, Keep, in_memory
+from headstart.engine.vectors import InOrder, Keep, in_memory
 
 HeadTensors = dict[str, NDArray[np.float32]]
 """A head's parameters by name, as an artifact keeps them."""
@@ -22,7 +22,7 @@ HeadTensors = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class LabelledRows:
-    features: ByNumber  # [N, D]
+    features: InOrder  # [N, D]
     targets: NDArray[Any]  # [N] or [N, C], as their task encodes them
 
 

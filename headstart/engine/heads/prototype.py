@@ -41,6 +41,7 @@ def fit(_head: PrototypeHead, given: Given) -> HeadTensors:
     means[counts == 0] = middle
     spread = _spread(train, means, middle)
     rows = given.validation if len(given.validation.targets) >= LEAST_VALIDATION else train
+    judged = given.keep((piece for _, piece in pieces(rows.features)), width_of(rows.features))
 
     def folded(log_scale: float) -> HeadTensors:
         scale = math.exp(log_scale) * spread
@@ -52,7 +53,7 @@ def fit(_head: PrototypeHead, given: Given) -> HeadTensors:
     def loss(log_scale: float) -> float:
         given.tick()
         made = folded(log_scale)
-        return log_loss(through(lambda piece: logits(made["weight"], made["bias"], piece), rows.features), rows.targets)
+        return log_loss(through(lambda piece: logits(made["weight"], made["bias"], piece), judged), rows.targets)
 
     return folded(float(minimize_scalar(loss, bounds=SCALES, method="bounded", options={"xatol": 0.01}).x))
 
