@@ -22,16 +22,16 @@ def far(found: torch.Tensor, wanted: torch.Tensor) -> float:
     return float((found.float() - wanted).norm() / wanted.norm())
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 4, 6, 8, 12, 14, 16, 48])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 8, 14, 16])
 @pytest.mark.parametrize("groups", [1, 4])
-@pytest.mark.parametrize(("kind", "kernel"), [*product([nn.Conv1d, nn.Conv2d], [3, 8, 16, 19, 32]), (nn.Conv1d, 64)])
+@pytest.mark.parametrize(("kind", "kernel"), [*product([nn.Conv1d, nn.Conv2d], [3, 8, 16]), (nn.Conv1d, 19), (nn.Conv1d, 64)])
 @torch.no_grad()
 def test_convolutions_agree_with_float32_in_sixteen_bits(kind, groups, channels, kernel):
     torch.manual_seed(kernel)
     exact = nn.Sequential(kind(groups * channels, groups * 8, kernel, groups=groups))
     short = copy.deepcopy(exact)
     keep_narrow_exact(short)
-    x = torch.randn(1, groups * channels, *([70] if kind is nn.Conv1d else [34, 34]))
+    x = torch.randn(1, groups * channels, *([70] if kind is nn.Conv1d else [18, 18]))
     wanted = exact(x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert far(short(x), wanted) < 0.01
