@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -54,32 +55,32 @@ def fill(root: Path, rows: int) -> None:
         cache.append(part, chance.standard_normal((len(part), WIDTH), np.float32))
 
 
-def measure(root: Path, rows: int) -> dict[str, float]:
-    """One size; seconds and bytes."""
-    keys, found = digests(rows), {}
+@contextmanager
+def measuring(found: dict[str, float], name: str) -> Iterator[None]:
+    """Put seconds, processor seconds and the most anonymous memory of the block into `found`."""
     with Peak() as peak:
         started, processor = time.perf_counter(), time.process_time()
+        yield
+    found[f"{name}_seconds"], found[f"{name}_processor"] = time.perf_counter() - started, time.process_time() - processor
+    found[f"{name}_bytes"] = peak.bytes
+
+
+def measure(root: Path, rows: int) -> dict[str, float]:
+    """One size; seconds and bytes."""
+    keys = digests(rows)
+    found: dict[str, float] = {}
+    with measuring(found, "taken"):
         values = FeatureCache(root, KEY).lookup(keys)[0]
-    found["taken_seconds"], found["taken_processor"] = time.perf_counter() - started, time.process_time() - processor
-    found["taken_bytes"] = peak.bytes
     noise = np.random.default_rng(2).standard_normal(rows, np.float32)
     targets = (values[:, 0] + noise > 0).astype(np.int64)
     train_rows, validation_rows = np.arange(rows * 7 // 10), np.arange(rows * 7 // 10, rows * 17 // 20)
     head = stepped.initial(WIDTH, [], CLASSES, torch.Generator().manual_seed(0))
     learner = Learner(head, targets, targets >= 0, Softmax())
-
-    with Peak() as peak:
-        started, processor = time.perf_counter(), time.process_time()
+    with measuring(found, "steps"):
         train(PooledSource(values), [learner], train_rows, validation_rows, OPTIONS, RECIPE, told=Silent())
-    found["steps_seconds"], found["steps_processor"] = time.perf_counter() - started, time.process_time() - processor
-    found["steps_bytes"] = peak.bytes
-
-    with Peak() as peak:
-        started, processor = time.perf_counter(), time.process_time()
+    with measuring(found, "solve"):
         learnt, judged = ((Chosen(values, part), targets[part]) for part in (train_rows, validation_rows))
         linear.solve(*learnt, *judged, CLASSES, Softmax(), keep=on_disk(root))
-    found["solve_seconds"], found["solve_processor"] = time.perf_counter() - started, time.process_time() - processor
-    found["solve_bytes"] = peak.bytes
     return found
 
 

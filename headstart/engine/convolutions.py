@@ -18,9 +18,9 @@ BLOCK = 32
 
 
 def keep_narrow_exact(module: nn.Module) -> None:
-    """Have such convolutions below `module` compute in float32, whatever they are given, and give the dtype they are given."""
+    """Have such convolutions below `module` compute in float32 on a CPU, whatever they are given, and give the dtype they are given."""
     for part in module.modules():
-        if isinstance(part, nn.Conv1d | nn.Conv2d) and _is_narrow(part):
+        if isinstance(part, nn.Conv1d | nn.Conv2d) and _is_narrow(part) and next(part.parameters()).device.type == "cpu":
             part.forward = partial(_exact, part)  # type: ignore[method-assign]
 
 

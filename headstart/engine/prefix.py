@@ -111,7 +111,6 @@ def _cast_products(module: nn.Module, dtype: torch.dtype) -> nn.Module:
             # its own alone: what stands below it, as the parts of a normed weight do, is shared
             for name, tensor in list(part.named_parameters(recurse=False)):
                 setattr(part, name, nn.Parameter(tensor.to(dtype), requires_grad=False))
-    if next(module.parameters()).device.type == "cpu":
-        keep_narrow_exact(cast)
+    keep_narrow_exact(cast)
     use_short_attention(cast)
     return cast

@@ -231,8 +231,7 @@ def make_suffix(module: nn.Module, cut: Cut, trainable: Sequence[str], probe: Ba
     """
     seen = _outputs(module, [layer.name for layer in cut.below], probe)
     made = adapted(module, {name: module.get_parameter(name).data for name in trainable})
-    if next(made.parameters()).device.type == "cpu":  # it may run under autocast
-        keep_narrow_exact(made)
+    keep_narrow_exact(made)  # it may run under autocast
     return Suffix(made, cut, {name: made.get_parameter(name) for name in trainable}, torch.float32, seen)
 
 

@@ -61,10 +61,15 @@ def width_of(vectors: InOrder) -> int:
     return int(vectors[:0].shape[1])
 
 
+def slices_of(rows: int) -> Iterator[slice]:
+    """So many rows in pieces of `PIECE_ROWS`."""
+    for start in range(0, rows, PIECE_ROWS):
+        yield slice(start, start + PIECE_ROWS)
+
+
 def pieces(vectors: InOrder) -> Iterator[tuple[slice, Floats]]:
     """Where each piece lies, and its vectors; none of no rows."""
-    for start in range(0, len(vectors), PIECE_ROWS):
-        part = slice(start, start + PIECE_ROWS)
+    for part in slices_of(len(vectors)):
         yield part, vectors[part]
 
 

@@ -202,9 +202,8 @@ def _memory(work: Work, anatomy: Anatomy, rows: int) -> int:
     per_place = max(kept_numbers(layer, anatomy, work.mean_units) for layer in anatomy.layers) / places_of(anatomy, work.mean_units)
     batch = int(work.batch_tokens * per_place * 4 * 16)
     features = int(rows * work.words) * work.width * 4
-    return (
-        PROCESS_BYTES + parameters + batch + 2 * features
-    )  # as cached, and standardised for the solver: resident, though the kernel can take them back
+    # features as cached, and standardised for the solver: resident, though the kernel can take them back
+    return PROCESS_BYTES + parameters + batch + 2 * features
 
 
 def rounded(value: float) -> float:

@@ -28,7 +28,7 @@ from headstart.engine.cache.index import Index, Rows, by_shard, distinct, prefix
 from headstart.engine.cache.keys import CacheKey
 from headstart.engine.cache.locks import Lock, hold
 from headstart.engine.cache.shards import RECORD, VALUES, Damaged, Shard, read_shard, take_away, write_shard
-from headstart.engine.vectors import PIECE_ROWS, on_disk
+from headstart.engine.vectors import on_disk, slices_of
 
 __all__ = ["RECORD", "VALUES", "CacheKey", "FeatureCache", "distinct", "prune", "survey"]
 
@@ -96,8 +96,7 @@ class FeatureCache:
         width = int(self._shards[0].values.shape[1]) if self._shards else 0
 
         def parts() -> Iterator[NDArray[np.float32]]:
-            for start in range(0, len(rows), PIECE_ROWS):
-                part = slice(start, start + PIECE_ROWS)
+            for part in slices_of(len(rows)):
                 values = np.zeros((len(found[part]), width), np.float32)
                 for number, wanted in by_shard(shard_of[part], np.flatnonzero(found[part])):
                     shard = self._shards[number]
